@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"sekali"
+)
+
+// primaryCode returns the SQLite result code of err without its extension, or
+// 0 when err does not come from SQLite.
+func primaryCode(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
+}
+
+// writeError gives a failed write its code. Only "busy" and "full" leave the
+// database as it was and may be followed by another try; anything else is the
+// end of this handle.
+func writeError(err error) *sekali.Error {
+	switch {
+	case primaryCode(err) == sqlite3.SQLITE_BUSY, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &sekali.Error{
+			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,
+			Message: "the database is locked by another program; send the request again with the same ids",
+		}
+	case primaryCode(err) == sqlite3.SQLITE_FULL:
+		return &sekali.Error{
+			Code: sekali.CodeStorageFull, RetryAfter: 10 * time.Second, Err: err,
+			Message: "the disk is full; free space, then send the request again with the same ids",
+		}
+	default:
+		return failed(err)
+	}
+}
+
+func failed(err error) *sekali.Error {
+	e := *sekali.ErrStorageFailed
+	e.Err = err
+	return &e
+}
+
+// readError gives a failed read its code. Reads do not stop the store.
+func readError(err error) error {
+	var known *sekali.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), primaryCode(err) == sqlite3.SQLITE_INTERRUPT, primaryCode(err) == sqlite3.SQLITE_BUSY:
+		return &sekali.Error{
+			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,
+			Message: "the query took longer than the store allows; narrow it or ask for a smaller page",
+		}
+	default:
+		return err
+	}
+}

@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const lockFile = "LOCK"
+
+// InUseError says that another process has the data directory.
+type InUseError struct {
+	Dir    string
+	Holder string // the holder's own words, "" when it left none
+}
+
+// Error names the directory and the holder.
+func (e *InUseError) Error() string {
+	holder := e.Holder
+	if holder == "" {
+		holder = "another process"
+	}
+	return fmt.Sprintf("the data directory %s is in use by %s", e.Dir, holder)
+}
+
+// dirLock holds the data directory for this process. The kernel releases it
+// when the process ends, however it ends.
+type dirLock struct{ file *os.File }
+
+// lockDir takes the lock of dir, or returns an *InUseError at once.
+func lockDir(dir string) (*dirLock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock file: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer func() { _ = f.Close() }() // nothing was written through it
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			holder, _ := io.ReadAll(io.LimitReader(f, 512)) // only words for the message
+			return nil, &InUseError{Dir: dir, Holder: strings.TrimSpace(string(holder))}
+		}
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	host, _ := os.Hostname() // only words for the message
+	words := fmt.Sprintf("process %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
+	if err := errors.Join(f.Truncate(0), writeAt(f, words)); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the lock file: %w", err), f.Close())
+	}
+	return &dirLock{file: f}, nil
+}
+
+func writeAt(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+// release gives the directory back. The file stays: removing it would let two
+// processes lock two files of the same name.
+func (l *dirLock) release() error { return l.file.Close() }

@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	databaseFile  = "sekali.db"
+	schemaVersion = 1
+	// applicationID marks a SQLite file as ours: "Skli" in ASCII.
+	applicationID = 0x536b6c69
+)
+
+// schema creates an empty database. Times are nanoseconds since 1970 UTC. The
+// topic's name is kept once and its counts change in the transaction that
+// stores the events. Tables are STRICT: a plain table would take the same id
+// once as TEXT and once as BLOB.
+var schema = []string{
+	`create table meta (
+		key   text primary key,
+		value text not null
+	) strict, without rowid`,
+	`create table topics (
+		id              integer primary key,
+		name            text    not null unique,
+		unique_count    integer not null default 0,
+		duplicate_count integer not null default 0,
+		conflict_count  integer not null default 0,
+		first_seen      integer not null,
+		last_seen       integer not null
+	) strict`,
+	`create table events (
+		seq          integer primary key,
+		topic_id     integer not null references topics (id),
+		event_id     text    not null,
+		source       text    not null,
+		timestamp    text    not null,
+		event_time   integer not null,
+		processed_at integer not null,
+		payload      blob    not null,
+		unique (topic_id, event_id)
+	) strict`,
+	// The index ends in the rowid, so it serves one topic's events by seq.
+	`create index events_by_topic on events (topic_id)`,
+	`create table duplicates (
+		seq       integer primary key references events (seq),
+		count     integer not null,
+		conflicts integer not null,
+		last_at   integer not null
+	) strict`,
+}
+
+// ensureDatabase creates the database of dir when there is none. It is built
+// under another name and renamed when complete, so that a crash leaves either
+// no database or a whole one, and an empty file is never taken for a store.
+func ensureDatabase(dir string) error {
+	path := filepath.Join(dir, databaseFile)
+	switch _, err := os.Stat(path); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look for the database: %w", err)
+	}
+	fresh := path + ".new"
+	if err := removeIfExists(fresh, fresh+"-journal"); err != nil {
+		return fmt.Errorf("remove the rest of an interrupted start: %w", err)
+	}
+	if err := createDatabase(fresh); err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return fmt.Errorf("publish the new database: %w", err)
+	}
+	return syncDir(dir)
+}
+
+func removeIfExists(paths ...string) error {
+	for _, p := range paths {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func createDatabase(path string) (err error) {
+	db, err := sql.Open("sqlite", creatorDSN(path))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	tx, err := db.BeginTx(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	statements := append([]string{
+		fmt.Sprintf("pragma application_id = %d", applicationID),
+		fmt.Sprintf("pragma user_version = %d", schemaVersion),
+	}, schema...)
+	for _, s := range statements {
+		if _, err := tx.Exec(s); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", s, err), tx.Rollback())
+		}
+	}
+	created := time.Now().UTC().Format(time.RFC3339)
+	if _, err := tx.Exec(`insert into meta values ('product', 'sekali'), ('created_at', ?)`, created); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// checkIdentity refuses a file that is not a Sekali database of this version.
+func checkIdentity(ctx context.Context, db *sql.DB) error {
+	var app, version int64
+	if err := db.QueryRowContext(ctx, "pragma application_id").Scan(&app); err != nil {
+		return fmt.Errorf("read application_id: %w", err)
+	}
+	if app != applicationID {
+		return fmt.Errorf("%s is not a Sekali database (application_id %#x); point --data-dir at another directory or move the file away", databaseFile, app)
+	}
+	if err := db.QueryRowContext(ctx, "pragma user_version").Scan(&version); err != nil {
+		return fmt.Errorf("read user_version: %w", err)
+	}
+	if version != schemaVersion {
+		return fmt.Errorf("%s has schema version %d, this sekali knows version %d; use the release that wrote it", databaseFile, version, schemaVersion)
+	}
+	var product string
+	if err := db.QueryRowContext(ctx, "select value from meta where key = 'product'").Scan(&product); err != nil {
+		return fmt.Errorf("read the marker row of %s: %w", databaseFile, err)
+	}
+	if product != "sekali" {
+		return fmt.Errorf("%s is marked as a store of %q, not of sekali", databaseFile, product)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"modernc.org/sqlite"
+
+	"sekali"
+)
+
+// Durability says what has happened when a commit returns.
+type Durability int
+
+const (
+	// Durable syncs every commit to the disk (synchronous=FULL): it survives a
+	// loss of power.
+	Durable Durability = iota
+	// Relaxed syncs at checkpoints only (synchronous=NORMAL): it survives the
+	// end of the process, and a loss of power may take the last commits.
+	Relaxed
+)
+
+// String returns the name used in the configuration and in answers.
+func (d Durability) String() string {
+	if d == Relaxed {
+		return "relaxed"
+	}
+	return "durable"
+}
+
+func (d Durability) synchronous() string {
+	if d == Relaxed {
+		return "NORMAL"
+	}
+	return "FULL"
+}
+
+// Options of a store; the zero value is ready for use.
+type Options struct {
+	Durability Durability
+	Readers    int          // read connections, default 3
+	Logger     *slog.Logger // default: discards
+}
+
+func (o Options) withDefaults() Options {
+	if o.Readers <= 0 {
+		o.Readers = 3
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Store is a sekali.Store in a data directory.
+type Store struct {
+	path    string
+	log     *slog.Logger
+	lock    *dirLock
+	readers *sql.DB
+
+	// turn is held by whoever uses the writer connection: AppendBatch, the
+	// checkpointer, Close.
+	turn   chan struct{}
+	writer *writer
+
+	failure atomic.Pointer[sekali.Error] // set once: no further writes
+	dirty   chan struct{}                // wakes the checkpointer after a commit
+	closing chan struct{}
+	closed  sync.Once
+	done    sync.WaitGroup
+}
+
+var _ sekali.Store = (*Store)(nil)
+
+// Open locks dir (created when missing, with mode 0700), creates or opens the
+// database in it and restores the state. It returns an *InUseError when
+// another process has the directory.
+func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
+	o = o.withDefaults()
+	// With POSIX locks, closing any other descriptor of the database file in
+	// this process would silently drop SQLite's own. Where the kernel has no
+	// OFD locks the library falls back by itself.
+	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
+		return nil, fmt.Errorf("enable OFD locks: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the data directory: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock,
+		turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closing: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.release())
+		}
+	}()
+	if err := ensureDatabase(dir); err != nil {
+		return nil, err
+	}
+	if s.writer, err = openWriter(ctx, s.path, o.Durability); err != nil {
+		return nil, err
+	}
+	if s.readers, err = sql.Open("sqlite", readerDSN(s.path)); err != nil {
+		return nil, fmt.Errorf("open the readers: %w", err)
+	}
+	s.readers.SetMaxOpenConns(o.Readers)
+	s.readers.SetMaxIdleConns(o.Readers)
+	if err := s.readers.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open the readers: %w", err)
+	}
+	s.done.Go(s.checkpointLoop)
+	return s, nil
+}
+
+// AppendBatch implements sekali.Store.
+//
+// Next: [writer.appendBatch].
+func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (sekali.Appended, error) {
+	if err := s.takeTurn(ctx); err != nil {
+		return sekali.Appended{}, err
+	}
+	defer s.endTurn()
+	if err := s.failure.Load(); err != nil {
+		return sekali.Appended{}, err
+	}
+	appended, err := s.writer.appendBatch(b)
+	if err != nil {
+		return sekali.Appended{}, s.writeFailed("append batch", err)
+	}
+	select {
+	case s.dirty <- struct{}{}:
+	default: // the checkpointer has been told already
+	}
+	return appended, nil
+}
+
+func (s *Store) takeTurn(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return writeError(ctx.Err())
+	case <-s.closing:
+		return sekali.ErrShuttingDown
+	}
+}
+
+func (s *Store) endTurn() { <-s.turn }
+
+// writeFailed classifies err and, unless a later write may succeed, stops the
+// store for good.
+func (s *Store) writeFailed(doing string, err error) error {
+	e := writeError(fmt.Errorf("%s: %w", doing, err))
+	if e.Code == sekali.CodeStorageFailed && s.failure.CompareAndSwap(nil, e) {
+		s.log.Error("storage failed, refusing all further writes", "error", e.Err)
+	}
+	return e
+}
+
+// Close implements sekali.Store: the WAL is merged into the database and the
+// lock released.
+func (s *Store) Close() error {
+	var err error
+	s.closed.Do(func() {
+		close(s.closing)
+		s.done.Wait()
+		s.turn <- struct{}{} // waits for a running AppendBatch; never given back
+		if s.failure.Load() == nil {
+			err = s.checkpoint(truncate)
+		}
+		err = errors.Join(err, s.release())
+	})
+	return err
+}
+
+func (s *Store) release() error {
+	var errs []error
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	return errors.Join(append(errs, s.lock.release())...)
+}
