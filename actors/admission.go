@@ -1,0 +1,179 @@
+package actors
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"sekali"
+)
+
+// topicEntry is the admission's view of a topic that is in use or was lately.
+type topicEntry struct {
+	name string
+	// pid is the topic's actor, nil until the router has spawned it. Only the
+	// router uses it.
+	pid *actor.PID
+
+	// Guarded by admission.mu.
+	inFlight   int       // events admitted and not answered
+	lastUsed   time.Time // when inFlight fell to 0
+	prev, next *topicEntry
+}
+
+// admission decides what enters. All bounds on memory are kept here, before
+// anything is queued, so that mailboxes need none. It also knows which topics
+// are idle: an actor may be stopped only while its in-flight count is 0 and
+// nothing can raise it, because stopping loses what is queued.
+type admission struct {
+	maxEvents, maxTopicEvents int
+	maxBytes                  int64
+
+	mu      sync.Mutex
+	topics  map[string]*topicEntry
+	idle    topicEntry // ring of entries with inFlight 0, least recently used first
+	events  int        // in flight
+	bytes   int64      // in flight
+	closed  bool
+	drained chan struct{} // closed when closed and nothing is in flight
+}
+
+func newAdmission(o Options) *admission {
+	a := &admission{
+		maxEvents: o.MaxInFlightEvents, maxTopicEvents: o.MaxTopicInFlightEvents, maxBytes: o.MaxInFlightBytes,
+		topics: make(map[string]*topicEntry), drained: make(chan struct{}),
+	}
+	a.idle.prev, a.idle.next = &a.idle, &a.idle
+	return a
+}
+
+// admit takes all parts of a request or none of them. Each admitted part must
+// be given back with release.
+func (a *admission) admit(parts []*ingestPart, bytes int64) *sekali.Error {
+	events := 0
+	for _, p := range parts {
+		events += len(p.events)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return sekali.ErrShuttingDown
+	case a.events+events > a.maxEvents:
+		return overloaded("events", int64(a.maxEvents))
+	case a.bytes+bytes > a.maxBytes:
+		return overloaded("bytes", a.maxBytes)
+	}
+	for _, p := range parts {
+		if e := a.topics[p.events[0].Topic]; e != nil && e.inFlight+len(p.events) > a.maxTopicEvents {
+			return topicOverloaded(e.name, a.maxTopicEvents)
+		}
+	}
+	for _, p := range parts {
+		p.topic = a.use(p.events[0].Topic, len(p.events))
+	}
+	a.events += events
+	a.bytes += bytes
+	return nil
+}
+
+func overloaded(unit string, limit int64) *sekali.Error {
+	return &sekali.Error{
+		Code: sekali.CodeOverloaded, RetryAfter: time.Second,
+		Message: fmt.Sprintf("the server has its limit of %d %s in flight; send the request again, with the same ids, after the time in Retry-After", limit, unit),
+	}
+}
+
+func topicOverloaded(topic string, limit int) *sekali.Error {
+	return &sekali.Error{
+		Code: sekali.CodeTopicOverloaded, RetryAfter: time.Second,
+		Message: fmt.Sprintf("topic %q has its limit of %d events in flight; send the request again, with the same ids, after the time in Retry-After", topic, limit),
+	}
+}
+
+// use raises the in-flight count of a topic. The caller holds mu.
+func (a *admission) use(name string, events int) *topicEntry {
+	e := a.topics[name]
+	if e == nil {
+		e = &topicEntry{name: name}
+		a.topics[name] = e
+	}
+	e.unlink()
+	e.inFlight += events
+	return e
+}
+
+// release gives back an answered part.
+func (a *admission) release(p *ingestPart) {
+	var bytes int64
+	for i := range p.events {
+		bytes += int64(p.events[i].Size())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.events -= len(p.events)
+	a.bytes -= bytes
+	p.topic.inFlight -= len(p.events)
+	if p.topic.inFlight == 0 {
+		p.topic.lastUsed = time.Now()
+		p.topic.linkBefore(&a.idle)
+	}
+	a.checkDrained()
+}
+
+// takeIdle removes up to limit entries that were last used before the given
+// time; nobody can reach their actors any more, and nothing is queued there.
+func (a *admission) takeIdle(before time.Time, limit int) []*topicEntry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var taken []*topicEntry
+	for e := a.idle.next; e != &a.idle && len(taken) < limit && e.lastUsed.Before(before); e = a.idle.next {
+		e.unlink()
+		delete(a.topics, e.name)
+		taken = append(taken, e)
+	}
+	return taken
+}
+
+// close refuses everything from now on and returns a channel that is closed
+// when the last admitted event has been answered.
+func (a *admission) close() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		a.closed = true
+		a.checkDrained()
+	}
+	return a.drained
+}
+
+func (a *admission) checkDrained() {
+	if a.closed && a.events == 0 {
+		select {
+		case <-a.drained:
+		default:
+			close(a.drained)
+		}
+	}
+}
+
+// inUse returns the events in flight and the topics that have an actor.
+func (a *admission) inUse() (events, topics int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.events, len(a.topics)
+}
+
+func (e *topicEntry) unlink() {
+	if e.next != nil {
+		e.prev.next, e.next.prev = e.next, e.prev
+		e.prev, e.next = nil, nil
+	}
+}
+
+func (e *topicEntry) linkBefore(at *topicEntry) {
+	e.prev, e.next = at.prev, at
+	e.prev.next, e.next.prev = e, e
+}

@@ -1,0 +1,96 @@
+package actors
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"sekali"
+)
+
+// routeIngest carries one admitted request. System -> router, which passes on
+// its parts. No reply: the parts answer through their request.
+type routeIngest struct{ parts []*ingestPart }
+
+// ingestPart is what one request brings for one topic. router -> topic. The
+// topic actor owns it from then on and finishes it exactly once, after the
+// commit that decides its last event. Parts of one topic are taken in the
+// order in which they were routed.
+type ingestPart struct {
+	topic   *topicEntry
+	events  []sekali.Event
+	slots   []int // where each event's result goes in request.results; nil: in order
+	request *ingestRequest
+
+	// Only the topic's core uses these.
+	undecided int           // events without a fate
+	err       *sekali.Error // why an event of it has no result
+	finished  bool          // handed out for its answer; never twice
+}
+
+// ingestRequest collects the answers of a request's parts. It is the reply
+// slot that travels with the messages: results belong to the parts, each
+// writing its own slots, until done is closed by the last of them; from then
+// on they belong to the caller.
+type ingestRequest struct {
+	results   []sekali.Result
+	openParts atomic.Int32
+	failure   atomic.Pointer[sekali.Error] // the first error of a part
+	done      chan struct{}
+}
+
+// set stores the result of the part's i-th event.
+func (p *ingestPart) set(i int, r sekali.Result) {
+	if p.slots != nil {
+		i = p.slots[i]
+	}
+	p.request.results[i] = r
+}
+
+// finish answers the part: with its results, or with err where it has one.
+func (p *ingestPart) finish() {
+	if p.err != nil {
+		p.request.failure.CompareAndSwap(nil, p.err)
+	}
+	if p.request.openParts.Add(-1) == 0 {
+		close(p.request.done)
+	}
+}
+
+// topicBatch is one topic's share of the next transaction. topic -> committer.
+// Each gets exactly one *batchCommitted, and a topic has one under way at a
+// time. The events are immutable.
+type topicBatch struct {
+	from       *actor.PID
+	generation uint64
+	events     []sekali.Event
+	bytes      int
+}
+
+// batchCommitted says what became of a topicBatch. committer -> topic, after
+// the transaction ended. When err is nil the events are on stable storage.
+type batchCommitted struct {
+	// generation is that of the topicBatch: an actor that was restarted
+	// meanwhile does not know the batch any more and drops the message.
+	generation uint64
+	decisions  []sekali.Decision // one per event
+	newTopic   string            // the topic's name if the batch created it
+	err        *sekali.Error
+}
+
+// sweepIdle asks for the passivation of topics unused since before. ticker ->
+// router, and router -> router while there are more. No reply.
+type sweepIdle struct{ before time.Time }
+
+// outcomesCounted tells what a topic has decided. topic -> stats, sent before
+// the answers that it counts, so that whoever has an answer and asks for the
+// statistics finds it counted.
+type outcomesCounted struct {
+	unique, duplicates, conflicts int64
+	newTopic                      string // "" unless the topic is new to the store
+}
+
+// statsQuery asks for the counts. System -> stats. Replies exactly once on
+// reply, which has room for it.
+type statsQuery struct{ reply chan<- *sekali.Stats }

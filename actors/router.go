@@ -1,0 +1,79 @@
+package actors
+
+import (
+	"log/slog"
+	"strconv"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// sweepLimit is how many actors one sweep message stops, so that a large sweep
+// does not hold up routing.
+const sweepLimit = 1000
+
+// routerActor shards by topic: it spawns the actor of a topic when it is
+// needed, passes parts on, and stops the actors of idle topics. It does
+// nothing else, because a fault here would touch every topic.
+type routerActor struct {
+	log       *slog.Logger
+	admission *admission
+	topics    *actor.Props
+	spawned   uint64
+}
+
+func newRouterActor(log *slog.Logger, a *admission, topics *actor.Props) actor.Actor {
+	return &routerActor{log: log, admission: a, topics: topics}
+}
+
+// Receive implements actor.Actor.
+func (r *routerActor) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *routeIngest:
+		r.routeIngest(ctx, msg)
+	case *sweepIdle:
+		r.passivate(ctx, msg)
+	case actor.SystemMessage, actor.AutoReceiveMessage: // lifecycle we do not use
+	default:
+		r.log.Error("router got an unknown message", "message", msg)
+	}
+}
+
+// routeIngest passes each part of a request to its topic's actor.
+//
+// Next: [topicActor.acceptIngest].
+func (r *routerActor) routeIngest(ctx actor.Context, msg *routeIngest) {
+	for _, p := range msg.parts {
+		if p.topic.pid == nil && !r.spawn(ctx, p.topic) {
+			r.admission.release(p)
+			p.err = errTopicRestarted
+			p.finish()
+			continue
+		}
+		ctx.Send(p.topic.pid, p)
+	}
+}
+
+func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
+	r.spawned++
+	pid, err := ctx.SpawnNamed(r.topics, "topic-"+strconv.FormatUint(r.spawned, 10))
+	if err != nil {
+		r.log.Error("cannot spawn a topic actor", "error", err)
+		return false
+	}
+	e.pid = pid
+	return true
+}
+
+// passivate stops actors of idle topics. The admission has already forgotten
+// them, so nothing is queued there and nothing can be.
+func (r *routerActor) passivate(ctx actor.Context, msg *sweepIdle) {
+	idle := r.admission.takeIdle(msg.before, sweepLimit)
+	for _, e := range idle {
+		if e.pid != nil {
+			ctx.Stop(e.pid)
+		}
+	}
+	if len(idle) == sweepLimit {
+		ctx.Send(ctx.Self(), msg)
+	}
+}

@@ -1,0 +1,56 @@
+package actors
+
+import "sekali"
+
+// tallyQueue gathers counts of duplicates until they are written: one entry
+// per event, oldest first, however often the event is repeated. Its size is
+// bounded by what the seen caches and one transaction can hold.
+type tallyQueue struct {
+	entries []*sekali.DuplicateTally
+	bySeq   map[int64]*sekali.DuplicateTally
+	added   uint64 // entries ever added
+	written uint64 // entries ever written, or given up by forget
+}
+
+func (q *tallyQueue) add(t sekali.DuplicateTally) {
+	if known := q.bySeq[t.Seq]; known != nil {
+		known.Count += t.Count
+		known.Conflicts += t.Conflicts
+		known.LastAt = t.LastAt
+		return
+	}
+	if q.bySeq == nil {
+		q.bySeq = make(map[int64]*sekali.DuplicateTally)
+	}
+	q.entries = append(q.entries, &t)
+	q.bySeq[t.Seq] = &t
+	q.added++
+}
+
+// take removes the oldest entries, at most n. They must come back by putBack
+// or be reported by wrote.
+func (q *tallyQueue) take(n int) []sekali.DuplicateTally {
+	n = min(n, len(q.entries))
+	taken := make([]sekali.DuplicateTally, n)
+	for i, t := range q.entries[:n] {
+		taken[i] = *t
+		delete(q.bySeq, t.Seq)
+	}
+	q.entries = q.entries[n:]
+	if len(q.entries) == 0 {
+		q.entries, q.bySeq = nil, nil // gives the memory of a flood back
+	}
+	return taken
+}
+
+func (q *tallyQueue) wrote(n int) { q.written += uint64(n) }
+
+// putBack returns entries whose transaction failed.
+func (q *tallyQueue) putBack(taken []sekali.DuplicateTally) {
+	q.wrote(len(taken)) // add counts them anew
+	for _, t := range taken {
+		q.add(t)
+	}
+}
+
+func (q *tallyQueue) len() int { return len(q.entries) }
