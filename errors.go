@@ -57,8 +57,7 @@ func (e *Error) Is(target error) bool {
 
 // CodeOf returns the code of err, or CodeInternal when it has none.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal

@@ -1,0 +1,160 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rule says what the packages under a path may import of ours and of others.
+type rule struct {
+	under  string   // import path, and what lies below it
+	ours   []string // our packages it may import, and what lies below them
+	others []string // prefixes of other modules' packages
+	reason string
+}
+
+const (
+	protoactor = "github.com/asynkron/protoactor-go"
+	fasthttp   = "github.com/valyala/fasthttp"
+	jsontext   = "github.com/go-json-experiment/json"
+)
+
+// rules is ordered: the first one that fits a package holds.
+var rules = []rule{
+	{"sekali/cmd", []string{"sekali"}, []string{"github.com/spf13", "github.com/dustin/go-humanize", "go.yaml.in/yaml", "golang.org/x/term"},
+		"cmd is the only place that wires, so it may import every package of ours; libraries for anything but the command line belong into the package that uses them"},
+	{"sekali/persistence", []string{"sekali"}, []string{"modernc.org/sqlite"},
+		"a store knows the domain and its database and nothing of actors or HTTP, so that stores can be exchanged"},
+	{"sekali/actors", []string{"sekali"}, []string{protoactor},
+		"the engine knows the domain's Store interface, never a store, and nothing of HTTP"},
+	{"sekali/httpserver", []string{"sekali", "sekali/webui"}, []string{fasthttp, jsontext},
+		"HTTP comes in, calls of the domain go out: the server declares the interfaces that it needs and does not see the actors"},
+	{"sekali/webui", nil, nil, "embedded files need nothing"},
+	{"sekali/client", []string{"sekali"}, []string{jsontext}, "other programs import the client: it stays small"},
+	{"sekali/loadtest", []string{"sekali", "sekali/client"}, []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", jsontext, "golang.org/x"},
+		"the load test sees the server as any client does"},
+	{"sekali/apptest", []string{"sekali", "sekali/client"}, []string{jsontext},
+		"black-box tests see the binary as a user does"},
+	{"sekali/internal", []string{"sekali/internal"}, []string{"github.com/santhosh-tekuri/jsonschema", "github.com/pb33f", "golang.org/x/text", "github.com/stretchr/testify", jsontext},
+		"internal helpers have no domain meaning"},
+	{"sekali", nil, nil, "the domain is plain data for everyone: standard library only"},
+}
+
+// exclusive libraries stay in one package, so that they could be exchanged.
+var exclusive = map[string]string{
+	protoactor:           "sekali/actors",
+	fasthttp:             "sekali/httpserver",
+	"modernc.org/sqlite": "sekali/persistence",
+	"database/sql":       "sekali/persistence",
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Standard", "sekali/...")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var packages []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		require.NoError(t, err)
+		packages = append(packages, p)
+	}
+}
+
+func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+func ruleFor(path string) *rule {
+	for i := range rules {
+		if under(path, rules[i].under) {
+			return &rules[i]
+		}
+	}
+	return nil
+}
+
+// violation returns why a package may not import another, or "".
+func violation(from, imported string) string {
+	for library, owner := range exclusive {
+		if under(imported, library) && !under(from, owner) {
+			return "types of " + library + " do not leave " + owner
+		}
+	}
+	if isStandard(imported) {
+		return ""
+	}
+	r := ruleFor(from)
+	if under(imported, r.under) && r.under != "sekali" {
+		return ""
+	}
+	if under(imported, "sekali") {
+		if under(imported, "sekali/cmd") {
+			return "nothing imports cmd: it is where everything comes together"
+		}
+		for _, allowed := range r.ours {
+			if imported == allowed || (r.under == "sekali/cmd" && under(imported, allowed)) {
+				return ""
+			}
+		}
+		return r.reason
+	}
+	for _, allowed := range r.others {
+		if under(imported, allowed) {
+			return ""
+		}
+	}
+	return r.reason
+}
+
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".") && first != "sekali"
+}
+
+func TestImportsGoTheWayOfTheArchitecture(t *testing.T) {
+	packages := listPackages(t)
+	require.Greater(t, len(packages), 8, "go list found the packages")
+	for _, p := range packages {
+		for _, imported := range p.Imports {
+			if why := violation(p.ImportPath, imported); why != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, imported, why)
+			}
+		}
+	}
+}
+
+// TestRulesCatchWhatTheyForbid is the control: the rules can fail.
+func TestRulesCatchWhatTheyForbid(t *testing.T) {
+	for _, c := range []struct{ from, imported string }{
+		{"sekali", "github.com/spf13/cobra"},
+		{"sekali", "sekali/actors"},
+		{"sekali", "database/sql"},
+		{"sekali/actors", "sekali/persistence/sqlite"},
+		{"sekali/actors", "sekali/httpserver"},
+		{"sekali/actors", fasthttp},
+		{"sekali/httpserver", "sekali/actors"},
+		{"sekali/httpserver", protoactor + "/actor"},
+		{"sekali/persistence/sqlite", "sekali/actors"},
+		{"sekali/client", "sekali/httpserver"},
+		{"sekali/loadtest", "sekali/persistence/sqlite"},
+		{"sekali/client", "sekali/cmd/sekali"},
+		{"sekali/cmd/sekali", fasthttp},
+	} {
+		require.NotEmpty(t, violation(c.from, c.imported), "%s -> %s", c.from, c.imported)
+	}
+}
