@@ -3,6 +3,7 @@ package actors
 import (
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -18,11 +19,12 @@ type routerActor struct {
 	log       *slog.Logger
 	admission *admission
 	topics    *actor.Props
+	maxActive int
 	spawned   uint64
 }
 
-func newRouterActor(log *slog.Logger, a *admission, topics *actor.Props) actor.Actor {
-	return &routerActor{log: log, admission: a, topics: topics}
+func newRouterActor(log *slog.Logger, a *admission, topics *actor.Props, maxActive int) actor.Actor {
+	return &routerActor{log: log, admission: a, topics: topics, maxActive: maxActive}
 }
 
 // Receive implements actor.Actor.
@@ -51,6 +53,9 @@ func (r *routerActor) routeIngest(ctx actor.Context, msg *routeIngest) {
 		}
 		ctx.Send(p.topic.pid, p)
 	}
+	if _, active := r.admission.inUse(); active > r.maxActive {
+		r.stopIdle(ctx, time.Now(), active-r.maxActive)
+	}
 }
 
 func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
@@ -64,16 +69,22 @@ func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
 	return true
 }
 
-// passivate stops actors of idle topics. The admission has already forgotten
-// them, so nothing is queued there and nothing can be.
+// passivate stops the actors of topics that have been idle for long.
 func (r *routerActor) passivate(ctx actor.Context, msg *sweepIdle) {
-	idle := r.admission.takeIdle(msg.before, sweepLimit)
+	if r.stopIdle(ctx, msg.before, sweepLimit) == sweepLimit {
+		ctx.Send(ctx.Self(), msg)
+	}
+}
+
+// stopIdle stops the actors of up to limit topics, least recently used first,
+// and returns how many. The admission has already forgotten them, so nothing
+// is queued there and nothing can be.
+func (r *routerActor) stopIdle(ctx actor.Context, before time.Time, limit int) int {
+	idle := r.admission.takeIdle(before, limit)
 	for _, e := range idle {
 		if e.pid != nil {
 			ctx.Stop(e.pid)
 		}
 	}
-	if len(idle) == sweepLimit {
-		ctx.Send(ctx.Self(), msg)
-	}
+	return len(idle)
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,10 @@ type Options struct {
 	// TopicIdleTimeout is the time after which an unused topic's actor is
 	// stopped and its memory freed (default 1 minute).
 	TopicIdleTimeout time.Duration
+	// MaxActiveTopics bounds the actors of topics that have nothing in flight
+	// (default 10,000, about 2 kB each and their share of the seen cache): the
+	// least recently used ones are stopped first.
+	MaxActiveTopics int
 	// SeenCacheEntries bounds the ids remembered by all topics together
 	// (default 131,072, about 20 MB). It only spares look-ups in the store.
 	SeenCacheEntries int64
@@ -37,22 +42,16 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.MaxInFlightEvents = orDefault(o.MaxInFlightEvents, 100_000)
-	o.MaxInFlightBytes = orDefault(o.MaxInFlightBytes, 256<<20)
-	o.MaxTopicInFlightEvents = orDefault(o.MaxTopicInFlightEvents, 20_000)
-	o.TopicIdleTimeout = orDefault(o.TopicIdleTimeout, time.Minute)
-	o.SeenCacheEntries = orDefault(o.SeenCacheEntries, 131_072)
+	o.MaxInFlightEvents = cmp.Or(o.MaxInFlightEvents, 100_000)
+	o.MaxInFlightBytes = cmp.Or(o.MaxInFlightBytes, 256<<20)
+	o.MaxTopicInFlightEvents = cmp.Or(o.MaxTopicInFlightEvents, 20_000)
+	o.TopicIdleTimeout = cmp.Or(o.TopicIdleTimeout, time.Minute)
+	o.MaxActiveTopics = cmp.Or(o.MaxActiveTopics, 10_000)
+	o.SeenCacheEntries = cmp.Or(o.SeenCacheEntries, 131_072)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
-}
-
-func orDefault[T int | int64 | time.Duration](v, d T) T {
-	if v <= 0 {
-		return d
-	}
-	return v
 }
 
 // System is the running engine on one store.
@@ -114,7 +113,7 @@ func (s *System) spawnActors(o Options, initial sekali.Stats) (err error) {
 	}
 	topics := actor.PropsFromProducer(func() actor.Actor { return newTopicActor(deps) }, actor.WithMailbox(actor.UnboundedLockfree()))
 	s.router, err = s.actors.Root.SpawnNamed(actor.PropsFromProducer(
-		func() actor.Actor { return newRouterActor(s.log, s.admission, topics) },
+		func() actor.Actor { return newRouterActor(s.log, s.admission, topics, o.MaxActiveTopics) },
 		actor.WithMailbox(actor.UnboundedLockfree()), actor.WithGuardian(resume),
 		actor.WithSupervisor(actor.NewRestartingStrategy())), "router")
 	if err != nil {

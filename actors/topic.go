@@ -53,6 +53,7 @@ func (a *topicActor) Receive(ctx actor.Context) {
 		a.giveUp(ctx)
 	case *actor.Stopping:
 		a.core.seen.release()
+		a.core = nil // the library's tables keep stopped actors reachable for a while
 	case actor.SystemMessage, actor.AutoReceiveMessage: // lifecycle we do not use
 	default:
 		a.log.Error("topic actor got an unknown message", "message", msg)
