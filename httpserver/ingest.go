@@ -1,0 +1,151 @@
+package httpserver
+
+import (
+	"bytes"
+	"mime"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"sekali"
+)
+
+// preferences are the parts of the Prefer header (RFC 7240) that we know.
+type preferences struct {
+	minimal bool // return=minimal: leave the results out
+	lenient bool // handling=lenient: take the valid events of a batch
+}
+
+// handleIngest takes the events of one request: it parses and checks them,
+// copies them out of the request's buffers, hands them to the domain and
+// answers when their fate is on disk.
+//
+// Next: [parseEvents], then Ingester.Ingest, which is [actors.System.Ingest].
+func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
+	if err := checkIngestHeaders(&ctx.Request.Header); err != nil {
+		return err
+	}
+	prefer := parsePrefer(&ctx.Request.Header)
+	batch, err := parseEvents(ctx.PostBody(), s.MaxBatchEvents)
+	if err != nil {
+		return err
+	}
+	if len(batch.faults) > 0 && !prefer.lenient {
+		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at}
+	}
+	var results []sekali.Result
+	if len(batch.events) > 0 {
+		wait, cancel := s.deadline()
+		defer cancel()
+		if results, err = s.domain.Ingest(wait, batch.events); err != nil {
+			return err
+		}
+	}
+	s.writeIngestAnswer(ctx, batch, results, prefer)
+	return nil
+}
+
+func checkIngestHeaders(h *fasthttp.RequestHeader) error {
+	if encoding := h.ContentEncoding(); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
+		return problem(codeUnsupportedEncoding, "the body is "+printable(string(encoding))+"-encoded; send it uncompressed, without Content-Encoding")
+	}
+	contentType := string(h.ContentType())
+	if contentType == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || media != "application/json" {
+		return problem(codeUnsupportedMediaType, "the content type is "+printable(contentType)+"; send -H 'Content-Type: application/json'")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return problem(codeUnsupportedMediaType, "the character set is "+printable(charset)+"; JSON is sent in UTF-8")
+	}
+	return nil
+}
+
+func parsePrefer(h *fasthttp.RequestHeader) (p preferences) {
+	for _, line := range h.PeekAll("Prefer") {
+		for preference := range strings.SplitSeq(string(line), ",") {
+			switch strings.ToLower(strings.ReplaceAll(strings.TrimSpace(preference), " ", "")) {
+			case "return=minimal":
+				p.minimal = true
+			case "handling=lenient":
+				p.lenient = true
+			}
+		}
+	}
+	return p
+}
+
+func (p preferences) applied() string {
+	var applied []string
+	if p.minimal {
+		applied = append(applied, "return=minimal")
+	}
+	if p.lenient {
+		applied = append(applied, "handling=lenient")
+	}
+	return strings.Join(applied, ", ")
+}
+
+// writeIngestAnswer writes the counts and, unless they are not wanted, the
+// results in request order.
+func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch, results []sekali.Result, prefer preferences) {
+	stored := 0
+	for i := range results {
+		if results[i].Outcome == sekali.OutcomeStored {
+			stored++
+		}
+	}
+	b := make([]byte, 0, 128+48*len(results)+160*len(batch.faults))
+	b = append(b, `{"status":"ok","accepted":`...)
+	b = strconv.AppendInt(b, int64(len(results)), 10)
+	b = strconv.AppendInt(append(b, `,"stored":`...), int64(stored), 10)
+	b = strconv.AppendInt(append(b, `,"duplicates":`...), int64(len(results)-stored), 10)
+	if prefer.lenient {
+		b = strconv.AppendInt(append(b, `,"invalid":`...), int64(batch.total-len(results)), 10)
+	}
+	if s.Durability != "durable" {
+		b = appendString(append(b, `,"durability":`...), s.Durability)
+	}
+	if !prefer.minimal {
+		b = append(appendResults(append(b, `,"results":[`...), batch, results), ']')
+	}
+	if applied := prefer.applied(); applied != "" {
+		ctx.Response.Header.Set("Preference-Applied", applied)
+	}
+	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
+}
+
+// appendResults interleaves the results of the taken events with the faults of
+// the others.
+func appendResults(b []byte, batch *parsedBatch, results []sekali.Result) []byte {
+	faults := batch.faults
+	for i := range batch.total {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		own := 0
+		for own < len(faults) && faults[own].index == i {
+			own++
+		}
+		if own > 0 {
+			b = append(appendFaults(append(b, `{"outcome":"invalid","detail":`...), batch.at, faults[:own]), '}')
+			faults = faults[own:]
+			continue
+		}
+		b = appendResult(b, results[0])
+		results = results[1:]
+	}
+	return b
+}
+
+func appendResult(b []byte, r sekali.Result) []byte {
+	b = append(append(append(b, `{"outcome":"`...), r.Outcome.String()...), `","seq":`...)
+	b = strconv.AppendInt(b, r.Seq, 10)
+	if r.Conflict {
+		b = append(b, `,"conflict":true`...)
+	}
+	return append(b, '}')
+}

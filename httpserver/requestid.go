@@ -1,0 +1,50 @@
+package httpserver
+
+import (
+	"crypto/rand"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/valyala/fasthttp"
+)
+
+const requestIDHeader = "X-Request-Id"
+
+// requestIDs names requests: a prefix drawn by every process and a number.
+type requestIDs struct {
+	prefix string
+	last   *atomic.Uint64
+}
+
+func newRequestIDs() requestIDs {
+	return requestIDs{prefix: rand.Text()[:10] + "-", last: new(atomic.Uint64)}
+}
+
+// assign puts the request's id into the response headers: the sender's own
+// when it is harmless, else a new one.
+func (r requestIDs) assign(ctx *fasthttp.RequestCtx) {
+	if given := ctx.Request.Header.Peek(requestIDHeader); harmlessID(given) {
+		ctx.Response.Header.SetBytesV(requestIDHeader, given)
+		return
+	}
+	ctx.Response.Header.Set(requestIDHeader, r.prefix+strconv.FormatUint(r.last.Add(1), 10))
+}
+
+func requestID(ctx *fasthttp.RequestCtx) string {
+	return string(ctx.Response.Header.Peek(requestIDHeader))
+}
+
+// harmlessID reports whether an id is safe in logs, headers and JSON alike.
+func harmlessID(id []byte) bool {
+	if len(id) == 0 || len(id) > 128 {
+		return false
+	}
+	for _, c := range id {
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,169 @@
+package httpserver
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sekali"
+)
+
+// Ingester takes events. It owns them from the call on and returns their
+// results, in order, after they are decided on stable storage.
+type Ingester interface {
+	Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error)
+}
+
+// Reader reads back what is stored.
+type Reader interface {
+	Events(ctx context.Context, q sekali.EventsQuery) (sekali.EventsPage, error)
+	Event(ctx context.Context, topic, id string) (sekali.EventDetail, error)
+	Topics(ctx context.Context, q sekali.TopicsQuery) ([]sekali.TopicStats, error)
+}
+
+// Monitor tells how the node is doing. Ready returns the error to refuse with
+// while it is not.
+type Monitor interface {
+	Stats(ctx context.Context) (sekali.Stats, error)
+	Ready() error
+}
+
+// Domain is everything the server calls.
+type Domain interface {
+	Ingester
+	Reader
+	Monitor
+}
+
+// Build describes the running binary.
+type Build struct{ Version, Commit, Date, Go string }
+
+// Options of a Server. Zero values mean the documented defaults.
+type Options struct {
+	MaxBodyBytes   int           // request body (default 8 MiB); beyond it 413
+	MaxBatchEvents int           // events in a request (default 10,000); beyond it 413
+	MaxConnections int           // open connections (default 4,096)
+	RequestTimeout time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
+	ReadTimeout    time.Duration // for receiving one request (default 30 s); beyond it 408
+	WriteTimeout   time.Duration // for sending an answer, or one page of a stream (default 30 s)
+	IdleTimeout    time.Duration // between two requests of a connection (default 2 min)
+	Durability     string        // shown in /stats and in answers unless it is "durable"
+	Build          Build
+	Logger         *slog.Logger // default: discards
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 8<<20)
+	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, 10_000)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 4096)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
+	o.Durability = cmp.Or(o.Durability, "durable")
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Server serves the API for a Domain.
+type Server struct {
+	Options
+	domain Domain
+	log    *slog.Logger
+	http   *fasthttp.Server
+	ids    requestIDs
+	routes []route
+}
+
+// New returns a server that is not listening yet.
+func New(domain Domain, o Options) *Server {
+	o = o.withDefaults()
+	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
+	s.http = &fasthttp.Server{
+		Handler:                      s.handle,
+		ErrorHandler:                 s.handleProtocolError,
+		Logger:                       fasthttpLogger{o.Logger},
+		Concurrency:                  o.MaxConnections,
+		ReadBufferSize:               8 << 10, // bounds the request line and the headers together
+		ReadTimeout:                  o.ReadTimeout,
+		WriteTimeout:                 o.WriteTimeout,
+		IdleTimeout:                  o.IdleTimeout,
+		MaxRequestBodySize:           o.MaxBodyBytes,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		SecureErrorLogMessage:        true,
+		CloseOnShutdown:              true,
+		NoDefaultContentType:         true,
+	}
+	return s
+}
+
+// Serve answers on ln until Shutdown; then it returns nil.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.http.Serve(retryListener{Listener: ln, log: s.log}); err != nil {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops listening and waits until every request has its answer, or
+// ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.http.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("shut the http server down: %w", err)
+	}
+	return nil
+}
+
+// handle answers one request. The contained panic matters because fasthttp
+// does not recover: without it any bug would end the process.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	start := time.Now()
+	s.ids.assign(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()), "request_id", requestID(ctx))
+			s.writeError(ctx, fmt.Errorf("panic: %v", p))
+		}
+		s.log.Debug("request", "method", string(ctx.Method()), "path", string(ctx.Path()),
+			"status", ctx.Response.StatusCode(), "duration", time.Since(start), "request_id", requestID(ctx))
+	}()
+	setSecurityHeaders(ctx)
+	if err := s.dispatch(ctx); err != nil {
+		s.writeError(ctx, err)
+	}
+}
+
+// setSecurityHeaders keeps browsers from guessing types, framing the pages or
+// loading anything from elsewhere.
+func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
+	h := &ctx.Response.Header
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "+
+		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+}
+
+// deadline returns the context of a request. RequestCtx itself must not serve
+// as one: it has no deadline and does not outlive the handler.
+func (s *Server) deadline() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), s.RequestTimeout)
+}
+
+// fasthttpLogger takes fasthttp's own words, which are about connections that
+// broke: of interest only when somebody looks for them.
+type fasthttpLogger struct{ log *slog.Logger }
+
+// Printf implements fasthttp.Logger.
+func (l fasthttpLogger) Printf(format string, args ...any) {
+	l.log.Debug("http connection", "message", strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
