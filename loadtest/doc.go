@@ -1,0 +1,21 @@
+// Package loadtest loads a Sekali server over HTTP and verifies every answer.
+//
+// A run is planned first, from a seed: which sends are new ids and which repeat
+// an earlier one, part of them while their original is still on its way. Topics
+// and ids carry a run id of their own, so that a run is exact against a server
+// that holds other events. Then the clock starts: a fixed number of connections
+// send the requests, closed loop, bodies encoded beforehand. Afterwards each
+// answer is held against the plan, and the server's counts and stored events
+// against the answers: each id stored exactly once, bytes as sent.
+//
+// A run that loses its server reports what was acknowledged. With a ledger,
+// Verify checks later that all of it is there; that is how kill -9 is tested.
+//
+// Beyond the standard library: HdrHistogram records latencies in constant
+// memory without the averaging of fixed buckets; progressbar draws the bar that
+// a terminal expects; uPlot (50 kB, no dependencies, committed as built) draws
+// the charts of the HTML report, inlined so that the file works offline.
+//
+// Run uses one goroutine per connection; each result slot is written by one of
+// them and read after all have ended.
+package loadtest
