@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/pflag"
+
+	"sekali/persistence/sqlite"
+)
+
+// config is what 'sekali serve' can be told. defineFlags has the name, the
+// default and the meaning of each field.
+type config struct {
+	listen         string
+	dataDir        string
+	allowAnonymous bool
+	durability     string
+
+	logLevel, logFormat string
+
+	maxBodyBytes           byteSize
+	maxBatchEvents         int
+	maxConnections         int
+	maxInFlightEvents      int
+	maxInFlightBytes       byteSize
+	maxTopicInFlightEvents int
+	maxActiveTopics        int
+	seenCacheEntries       int64
+
+	requestTimeout, readTimeout, writeTimeout, idleTimeout time.Duration
+	topicIdleTimeout, shutdownTimeout                      time.Duration
+
+	file string
+}
+
+// defineFlags is the reference of the configuration: docs/configuration.md is
+// generated from it.
+func (c *config) defineFlags(f *pflag.FlagSet) {
+	c.maxBodyBytes, c.maxInFlightBytes = 8<<20, 256<<20
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs --allow-anonymous")
+	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
+	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
+	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
+	f.StringVar(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
+	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
+	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body; beyond it 413 body_too_large")
+	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
+	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
+	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 100_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
+	f.Var(&c.maxInFlightBytes, "max-in-flight-bytes", "most memory of events in flight; beyond it 503 overloaded")
+	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
+	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
+	f.Int64Var(&c.seenCacheEntries, "seen-cache-entries", 131_072, "most recent `ids` remembered in memory (about 150 bytes each); fewer only cost speed")
+	f.DurationVar(&c.requestTimeout, "request-timeout", 10*time.Second, "longest `time` from a received request to its answer; beyond it 503 commit_timeout")
+	f.DurationVar(&c.readTimeout, "read-timeout", 30*time.Second, "longest `time` for receiving one request; beyond it 408 request_timeout")
+	f.DurationVar(&c.writeTimeout, "write-timeout", 30*time.Second, "longest `time` for sending an answer, or one page of a stream")
+	f.DurationVar(&c.idleTimeout, "idle-timeout", 2*time.Minute, "longest `time` that a connection may wait for its next request")
+	f.DurationVar(&c.topicIdleTimeout, "topic-idle-timeout", time.Minute, "`time` after which the memory of an unused topic is freed")
+	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 8*time.Second, "longest `time` that a shutdown waits for requests in flight")
+	f.StringVar(&c.file, "config", "", "YAML `file` with any of these names as keys")
+}
+
+// validate finds what the parsing of single values cannot see.
+func (c *config) validate() error {
+	if err := c.checkListen(); err != nil {
+		return err
+	}
+	for _, e := range []struct{ name, value, a, b string }{
+		{"durability", c.durability, "durable", "relaxed"},
+		{"log-format", c.logFormat, "text", "json"},
+	} {
+		if e.value != e.a && e.value != e.b {
+			return usageErrorf("--%s is %q; use %s or %s", e.name, e.value, e.a, e.b)
+		}
+	}
+	if _, err := parseLevel(c.logLevel); err != nil {
+		return err
+	}
+	if c.dataDir == "" {
+		return usageErrorf("--data-dir is empty; name a directory")
+	}
+	for name, n := range map[string]int64{
+		"max-body-bytes": int64(c.maxBodyBytes), "max-batch-events": int64(c.maxBatchEvents),
+		"max-connections": int64(c.maxConnections), "max-in-flight-bytes": int64(c.maxInFlightBytes),
+		"max-active-topics": int64(c.maxActiveTopics), "seen-cache-entries": c.seenCacheEntries, "request-timeout": int64(c.requestTimeout),
+		"read-timeout": int64(c.readTimeout), "write-timeout": int64(c.writeTimeout), "idle-timeout": int64(c.idleTimeout),
+		"topic-idle-timeout": int64(c.topicIdleTimeout), "shutdown-timeout": int64(c.shutdownTimeout),
+	} {
+		if n <= 0 {
+			return usageErrorf("--%s must be greater than 0", name)
+		}
+	}
+	// A batch that fits the request limit must be able to enter an idle server.
+	if c.maxTopicInFlightEvents < c.maxBatchEvents || c.maxInFlightEvents < c.maxTopicInFlightEvents {
+		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
+			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
+	}
+	if int64(c.maxInFlightBytes) < 2*int64(c.maxBodyBytes) {
+		return usageErrorf("--max-in-flight-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBytes, &c.maxBodyBytes)
+	}
+	return nil
+}
+
+// checkListen refuses to serve strangers unless that was asked for by name.
+func (c *config) checkListen() error {
+	host, _, err := net.SplitHostPort(c.listen)
+	if err != nil {
+		return usageErrorf("--listen %q: %w; write it like 127.0.0.1:8080", c.listen, err)
+	}
+	if isLoopback(host) || c.allowAnonymous {
+		return nil
+	}
+	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read; listen on 127.0.0.1, or say --allow-anonymous", c.listen)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+func (c *config) sqliteDurability() sqlite.Durability {
+	if c.durability == sqlite.Relaxed.String() {
+		return sqlite.Relaxed
+	}
+	return sqlite.Durable
+}
+
+// byteSize is a flag in bytes that takes units: 8388608, 8MiB, 8MB.
+type byteSize int64
+
+// String writes it in the largest binary unit that is exact.
+func (b *byteSize) String() string {
+	n := int64(*b)
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%d", n)
+}
+
+// Set implements pflag.Value.
+func (b *byteSize) Set(s string) error {
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n > 1<<40 {
+		return fmt.Errorf("%q is not a size of at most 1TiB; write it like 8MiB", s)
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (b *byteSize) Type() string { return "size" }
+
+// loadConfig completes c, whose flags were parsed and whose environment was
+// applied, from the configuration file, and checks the whole.
+func loadConfig(c *config, f *pflag.FlagSet) error {
+	if c.file != "" {
+		text, err := os.ReadFile(c.file)
+		if err != nil {
+			return usageErrorf("read the configuration: %w", err)
+		}
+		if err := applyYAML(f, c.file, text); err != nil {
+			return err
+		}
+	}
+	return c.validate()
+}

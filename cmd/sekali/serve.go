@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sekali/actors"
+	"sekali/httpserver"
+	"sekali/internal/buildinfo"
+	"sekali/persistence/sqlite"
+)
+
+func newServeCommand() *cobra.Command {
+	c := &config{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until SIGTERM or SIGINT: then it refuses new events, answers
+those in flight and exits with 0. A second signal ends it at once, which loses
+nothing that was answered.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failure, 75 data
+directory in use by another process.`,
+		Args: cobra.NoArgs,
+	}
+	c.defineFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := loadConfig(c, cmd.Flags()); err != nil {
+			return err
+		}
+		log, err := newLogger(c, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		n := &node{config: c, log: log}
+		return n.run(cmd.Context(), func(url string) {
+			if c.logFormat == "text" {
+				_, _ = fmt.Fprint(cmd.OutOrStdout(), banner(c, url)) // a closed stdout must not stop the server
+			}
+		})
+	}
+	return cmd
+}
+
+// node is one running server: its parts in the order in which they start.
+type node struct {
+	config *config
+	log    *slog.Logger
+
+	store    *sqlite.Store
+	system   *actors.System
+	http     *httpserver.Server
+	listener net.Listener
+}
+
+// run starts the parts, serves until a signal, the end of ctx or a failure of
+// the storage, and stops the parts in reverse.
+func (n *node) run(ctx context.Context, started func(url string)) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+
+	if err := n.start(ctx); err != nil {
+		return errors.Join(err, n.stop(context.Background()))
+	}
+	url := "http://" + n.listener.Addr().String()
+	n.log.Info("serving", "url", url, "data_dir", n.config.dataDir, "durability", n.config.durability, "version", buildinfo.Version(), "pid", os.Getpid())
+	n.warn()
+	started(url)
+	served := make(chan error, 1)
+	go func() { served <- n.http.Serve(n.listener) }()
+
+	var failure error
+	select {
+	case <-ctx.Done():
+	case s := <-signals:
+		n.log.Info("shutting down", "signal", s.String(), "timeout", n.config.shutdownTimeout)
+	case <-n.system.Failed():
+		failure = exitWith(exitStorage, errors.New("the storage failed; nothing after the last answer was stored, the log says why"))
+	case err := <-served:
+		failure = exitWith(exitFailed, err)
+	}
+	go exitOnSecond(signals, n.log)
+	stopping, cancel := context.WithTimeout(context.Background(), n.config.shutdownTimeout)
+	defer cancel()
+	if err := n.stop(stopping); err != nil && failure == nil {
+		return exitWith(exitFailed, err)
+	}
+	n.log.Info("stopped")
+	return failure
+}
+
+// exitOnSecond ends the process when a second signal comes. Everything that
+// was answered is on disk.
+func exitOnSecond(signals <-chan os.Signal, log *slog.Logger) {
+	if s, ok := <-signals; ok {
+		log.Warn("stopping at once", "signal", s.String())
+		os.Exit(exitFailed)
+	}
+}
+
+func (n *node) start(ctx context.Context) (err error) {
+	c := n.config
+	if n.store, err = sqlite.Open(ctx, c.dataDir, sqlite.Options{
+		Durability: c.sqliteDurability(), Logger: n.log.With("component", "sqlite"),
+	}); err != nil {
+		if inUse, ok := errors.AsType[*sqlite.InUseError](err); ok {
+			return exitWith(exitInUse, fmt.Errorf("%w; stop it, or use another --data-dir", inUse))
+		}
+		return exitWith(exitStorage, fmt.Errorf("open the store in %s: %w", c.dataDir, err))
+	}
+	if n.system, err = actors.New(ctx, n.store, actors.Options{
+		MaxInFlightEvents: c.maxInFlightEvents, MaxInFlightBytes: int64(c.maxInFlightBytes),
+		MaxTopicInFlightEvents: c.maxTopicInFlightEvents, TopicIdleTimeout: c.topicIdleTimeout,
+		MaxActiveTopics: c.maxActiveTopics, SeenCacheEntries: c.seenCacheEntries, Logger: n.log.With("component", "actors"),
+	}); err != nil {
+		return exitWith(exitStorage, fmt.Errorf("start the actors: %w", err))
+	}
+	n.http = httpserver.New(n.system, httpserver.Options{
+		MaxBodyBytes: int(c.maxBodyBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
+		RequestTimeout: c.requestTimeout, ReadTimeout: c.readTimeout, WriteTimeout: c.writeTimeout, IdleTimeout: c.idleTimeout,
+		Durability: c.durability, Logger: n.log.With("component", "http"),
+		Build: httpserver.Build{Version: buildinfo.Version(), Commit: buildinfo.Commit(), Date: buildinfo.Date(), Go: buildinfo.Go()},
+	})
+	if n.listener, err = net.Listen("tcp", c.listen); err != nil {
+		return exitWith(exitFailed, fmt.Errorf("listen: %w; choose another --listen address", err))
+	}
+	return nil
+}
+
+// stop ends the parts that were started, last one first: no new events, then
+// no new requests, then the actors, then the store.
+func (n *node) stop(ctx context.Context) (err error) {
+	if n.listener != nil {
+		err = errors.Join(n.system.Drain(ctx), n.http.Shutdown(ctx))
+	}
+	if n.system != nil {
+		err = errors.Join(err, n.system.Close(ctx))
+	}
+	if n.store != nil {
+		err = errors.Join(err, n.store.Close())
+	}
+	return err
+}
+
+// warn says what an operator should know about this configuration.
+func (n *node) warn() {
+	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) {
+		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
+	}
+	if n.config.durability == sqlite.Relaxed.String() {
+		n.log.Warn("a loss of power may take the last answered events (--durability relaxed)")
+	}
+}
+
+func banner(c *config, url string) string {
+	dir, err := filepath.Abs(c.dataDir)
+	if err != nil {
+		dir = c.dataDir
+	}
+	return fmt.Sprintf(`
+  Sekali %s: every event stored and counted once
+
+  Listening on  %s
+  Data in       %s
+  API page      %s/docs
+
+  Try it:
+    curl -X POST %s/publish -H 'Content-Type: application/json' \
+      -d '{"topic":"user.created","event_id":"evt-001","timestamp":"2025-10-24T10:30:00Z","source":"user-service","payload":{"user_id":"123"}}'
+    curl %s/stats
+
+`, buildinfo.Version(), url, dir, url, url, url)
+}
+
+var _ httpserver.Domain = (*actors.System)(nil)
