@@ -124,7 +124,7 @@ type EventsPage struct {
 	// Next continues the query as EventsQuery.After; 0 means that there is
 	// nothing more. A page may hold fewer events than asked for, even none,
 	// and still have a Next: a filter that matches little is searched in
-	// bounded steps.
+	// bounded steps, and large payloads fill a page early.
 	Next int64
 	// LastSeq is the newest seq of the store when the page was read.
 	LastSeq int64

@@ -10,8 +10,9 @@ import (
 )
 
 // Options for every connection: string literals in double quotes are errors,
-// no writing to internal tables, precise error texts.
-const commonOptions = "_defensive=1&_dqs=0&_error_rc=1&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&_pragma=mmap_size(0)"
+// no writing to internal tables, precise error texts, temporary data in memory
+// (the container has no other place for it).
+const commonOptions = "_defensive=1&_dqs=0&_error_rc=1&_pragma=temp_store(2)&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&_pragma=mmap_size(0)"
 
 // The writer's settings. wal_autocheckpoint is off because checkpoints run
 // under our control (checkpoint.go), journal_size_limit caps a WAL file that

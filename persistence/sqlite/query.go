@@ -17,8 +17,12 @@ const (
 	// pageBudget bounds the search for one page; what was found by then is
 	// returned with a cursor to go on.
 	pageBudget = time.Second
-	// searchWindow is how many seqs one query may look through.
+	// searchWindow is how many seqs one query may look through; tests set
+	// Store.window to less.
 	searchWindow = 50_000
+	// pageBytes bounds the payloads of one page, lest a page of the largest
+	// events fills the memory. A page has one event at least.
+	pageBytes = 4 << 20
 )
 
 const eventColumns = `e.seq, t.name, e.event_id, e.source, e.timestamp, e.event_time, e.processed_at, e.payload`
@@ -144,14 +148,16 @@ type search struct {
 	q         sekali.EventsQuery
 	where     string
 	args      []any
+	window    int64
 	cursor    int64
 	end       int64 // the greatest seq that may match
+	bytes     int   // of the payloads found
 	overflown bool  // the page is full and there is at least one more event
 }
 
 // newSearch returns nil when nothing can match.
 func (s *Store) newSearch(ctx context.Context, q sekali.EventsQuery, end int64) (*search, error) {
-	f := &search{db: s.readers, q: q, cursor: q.After, end: end}
+	f := &search{db: s.readers, q: q, window: s.window, cursor: q.After, end: end}
 	if q.Descending && (q.After == 0 || q.After > end) {
 		f.cursor = end + 1
 	}
@@ -200,9 +206,9 @@ func (f *search) finished() bool {
 func (f *search) nextWindow(ctx context.Context, page *sekali.EventsPage) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	low, high, order := f.cursor, min(f.cursor+searchWindow, f.end)+1, " order by e.seq"
+	low, high, order := f.cursor, min(f.cursor+f.window, f.end)+1, " order by e.seq"
 	if f.q.Descending {
-		low, high, order = max(f.cursor-searchWindow-1, 0), f.cursor, " order by e.seq desc"
+		low, high, order = max(f.cursor-f.window-1, 0), f.cursor, " order by e.seq desc"
 	}
 	room := f.q.Limit - len(page.Events)
 	rows, err := f.db.QueryContext(ctx, `select `+eventColumns+` from events e join topics t on t.id = e.topic_id where `+f.where+order+` limit ?`,
@@ -212,7 +218,7 @@ func (f *search) nextWindow(ctx context.Context, page *sekali.EventsPage) error 
 	}
 	defer func() { _ = rows.Close() }() // rows.Err has the error
 	for rows.Next() {
-		if len(page.Events) == f.q.Limit {
+		if len(page.Events) == f.q.Limit || f.bytes >= pageBytes {
 			f.overflown = true
 			return nil
 		}
@@ -221,6 +227,7 @@ func (f *search) nextWindow(ctx context.Context, page *sekali.EventsPage) error 
 			return err
 		}
 		page.Events = append(page.Events, e)
+		f.bytes += len(e.Payload)
 	}
 	if f.q.Descending {
 		f.cursor = low + 1
