@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -141,7 +142,8 @@ func (n *node) start(ctx context.Context) (err error) {
 // no new requests, then the actors, then the store.
 func (n *node) stop(ctx context.Context) (err error) {
 	if n.listener != nil {
-		err = errors.Join(n.system.Drain(ctx), n.http.Shutdown(ctx))
+		err = n.system.Drain(ctx)
+		n.closeHTTP(ctx)
 	}
 	if n.system != nil {
 		err = errors.Join(err, n.system.Close(ctx))
@@ -150,6 +152,21 @@ func (n *node) stop(ctx context.Context) (err error) {
 		err = errors.Join(err, n.store.Close())
 	}
 	return err
+}
+
+// closeHTTP waits for the requests under way, for half of the time that is
+// left. The connections that are open after that have not sent a whole request
+// (browsers and load balancers open some ahead) or do not read their answer.
+// All events are drained by now, so cutting them loses nothing.
+func (n *node) closeHTTP(ctx context.Context) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	if err := n.http.Shutdown(ctx); err != nil {
+		n.log.Warn("cutting connections that are in the middle of a request", "reason", err)
+	}
 }
 
 // warn says what an operator should know about this configuration.

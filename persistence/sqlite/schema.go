@@ -14,8 +14,6 @@ import (
 const (
 	databaseFile  = "sekali.db"
 	schemaVersion = 1
-	// applicationID marks a SQLite file as ours: "Skli" in ASCII.
-	applicationID = 0x536b6c69
 )
 
 // schema creates an empty database. Times are nanoseconds since 1970 UTC. The
@@ -57,14 +55,14 @@ var schema = []string{
 	) strict`,
 }
 
-// ensureDatabase creates the database of dir when there is none. It is built
-// under another name and renamed when complete, so that a crash leaves either
-// no database or a whole one, and an empty file is never taken for a store.
+// ensureDatabase creates the database of dir when there is none, and refuses a
+// file that is not ours. A new one is built under another name and renamed when
+// complete, so that a crash leaves either no database or a whole one.
 func ensureDatabase(dir string) error {
 	path := filepath.Join(dir, databaseFile)
 	switch _, err := os.Stat(path); {
 	case err == nil:
-		return nil
+		return checkHeader(path)
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look for the database: %w", err)
 	}
@@ -124,29 +122,4 @@ func syncDir(dir string) error {
 		return fmt.Errorf("sync directory: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// checkIdentity refuses a file that is not a Sekali database of this version.
-func checkIdentity(ctx context.Context, db *sql.DB) error {
-	var app, version int64
-	if err := db.QueryRowContext(ctx, "pragma application_id").Scan(&app); err != nil {
-		return fmt.Errorf("read application_id: %w", err)
-	}
-	if app != applicationID {
-		return fmt.Errorf("%s is not a Sekali database (application_id %#x); point --data-dir at another directory or move the file away", databaseFile, app)
-	}
-	if err := db.QueryRowContext(ctx, "pragma user_version").Scan(&version); err != nil {
-		return fmt.Errorf("read user_version: %w", err)
-	}
-	if version != schemaVersion {
-		return fmt.Errorf("%s has schema version %d, this sekali knows version %d; use the release that wrote it", databaseFile, version, schemaVersion)
-	}
-	var product string
-	if err := db.QueryRowContext(ctx, "select value from meta where key = 'product'").Scan(&product); err != nil {
-		return fmt.Errorf("read the marker row of %s: %w", databaseFile, err)
-	}
-	if product != "sekali" {
-		return fmt.Errorf("%s is marked as a store of %q, not of sekali", databaseFile, product)
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -51,9 +52,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Readers <= 0 {
-		o.Readers = 3
-	}
+	o.Readers = cmp.Or(o.Readers, 3)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -66,6 +65,7 @@ type Store struct {
 	log     *slog.Logger
 	lock    *dirLock
 	readers *sql.DB
+	window  int64 // how many seqs one query of Events looks through
 
 	// turn is held by whoever uses the writer connection: AppendBatch, the
 	// checkpointer, Close.
@@ -100,7 +100,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock,
+		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock, window: searchWindow,
 		turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	defer func() {

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const mebibyte = 1 << 20
+
+// walFile is the size of the WAL's file, 0 when there is none.
+func walFile(t testing.TB, s *Store) int64 {
+	t.Helper()
+	info, err := os.Stat(s.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	require.NoError(t, err)
+	return info.Size()
+}
+
+// walUsed is how much of the WAL has not been moved into the database.
+func walUsed(t testing.TB, s *Store) (size int64) {
+	t.Helper()
+	withWriter(t, s, func() (err error) {
+		size, err = s.walBytes(look)
+		return err
+	})
+	return size
+}
+
+func eventuallyWAL(t testing.TB, s *Store, below int64) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		size := below // when it cannot be read, the wait goes on
+		_ = s.inTurn(func() (err error) {
+			size, err = s.walBytes(look)
+			return err
+		})
+		return size < below
+	}, time.Minute, 10*time.Millisecond)
+}
+
+// appendMebibytes stores n batches of 1 MiB.
+func appendMebibytes(t testing.TB, s *Store, first, n int) {
+	t.Helper()
+	for i := range n {
+		mustAppend(t, s, batchOf("t", (first+i)*4, 4, mebibyte/4))
+	}
+}
+
+// holdRead begins a read transaction on a connection of its own, as a backup
+// or the sqlite3 shell would. The returned function ends it.
+func holdRead(t testing.TB, s *Store) (end func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", readerDSN(s.path))
+	require.NoError(t, err)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, tx.QueryRowContext(t.Context(), "select count(*) from events").Scan(&n))
+	return func() {
+		require.NoError(t, tx.Rollback())
+		require.NoError(t, db.Close())
+	}
+}
+
+func TestTheWALStaysBoundedWhileBatchesCome(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	for round := range 3 {
+		appendMebibytes(t, s, round*20, 20)
+		eventuallyWAL(t, s, passiveBytes)
+	}
+	require.Less(t, walFile(t, s), int64(40*mebibyte), "of 60 MiB written")
+	requireUnique(t, s, 240)
+}
+
+func TestAnIdleStoreMovesItsWALIntoTheDatabase(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	mustAppend(t, s, batchOf("t", 0, 10, 100))
+	eventuallyWAL(t, s, 1)
+}
+
+func TestAHeldReadTransactionDoesNotStopIngest(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	mustAppend(t, s, batchOf("t", 1_000_000, 1, 10))
+	end := holdRead(t, s)
+	appendMebibytes(t, s, 0, 20) // enough for a checkpoint, which the reader stops half-way
+	withWriter(t, s, func() error { return s.checkpoint(passive) })
+	withWriter(t, s, func() error { return s.checkpoint(truncate) })
+	require.Equal(t, "5000", pragma(t, s.writer.db, "busy_timeout"), "the short wait was for the checkpoint only")
+	require.GreaterOrEqual(t, walUsed(t, s), int64(passiveBytes), "the control: the reader did hold the WAL")
+	mustAppend(t, s, batchOf("t", 2_000_000, 1, 10))
+	end()
+	withWriter(t, s, func() error { return s.checkpoint(truncate) })
+	require.Zero(t, walFile(t, s))
+	requireUnique(t, s, 82)
+}
+
+func TestTheWALIsEmptyAfterClose(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir, Options{})
+	appendMebibytes(t, s, 0, 2)
+	require.Positive(t, walFile(t, s))
+	require.NoError(t, s.Close())
+	require.Zero(t, walFile(t, s))
+	require.NoError(t, s.Close(), "a second Close does nothing")
+
+	s = openTest(t, dir, Options{})
+	end := holdRead(t, s)
+	mustAppend(t, s, batchOf("u", 0, 10, 10))
+	require.NoError(t, s.Close(), "a reader in the way is not an error")
+	end()
+	s = openTest(t, dir, Options{})
+	requireUnique(t, s, 18)
+}

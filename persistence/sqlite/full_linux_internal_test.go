@@ -1,0 +1,37 @@
+package sqlite
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sekali"
+)
+
+// TestAFullDiskIsSaidAndRecoveredFrom fills a real file system of 4 MiB.
+func TestAFullDiskIsSaidAndRecoveredFrom(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	s := openTest(t, dir, Options{})
+	mustAppend(t, s, batchOf("t", 0, 5, 10))
+
+	ballast := filepath.Join(dir, "ballast")
+	require.NoError(t, os.WriteFile(ballast, make([]byte, 2*mebibyte), 0o600))
+	for range 3 {
+		_, err := s.AppendBatch(t.Context(), batchOf("t", 5, 20, mebibyte/8))
+		require.ErrorIs(t, err, &sekali.Error{Code: sekali.CodeStorageFull})
+	}
+	requireUnique(t, s, 5)
+
+	require.NoError(t, os.Remove(ballast))
+	mustAppend(t, s, batchOf("t", 5, 10, mebibyte/8))
+	requireUnique(t, s, 15)
+	require.NoError(t, s.Close())
+	requireUnique(t, openTest(t, dir, Options{}), 15)
+}

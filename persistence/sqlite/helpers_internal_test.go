@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"bytes"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"sekali"
+)
+
+func openTest(t testing.TB, dir string, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), dir, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() }) // tests of failures look at Close themselves
+	return s
+}
+
+// batchOf is n events of topic with ids from first and payloads of size bytes.
+func batchOf(topic string, first, n, size int) sekali.Batch {
+	at := time.Date(2025, 10, 24, 10, 30, 0, 0, time.UTC)
+	b := sekali.Batch{At: at}
+	for i := range n {
+		b.Events = append(b.Events, sekali.Event{
+			Topic: topic, ID: strconv.Itoa(first + i), Source: "s", Timestamp: "2025-10-24T10:30:00Z", Time: at,
+			Payload: bytes.Repeat([]byte("x"), size),
+		})
+	}
+	return b
+}
+
+func mustAppend(t testing.TB, s *Store, b sekali.Batch) sekali.Appended {
+	t.Helper()
+	appended, err := s.AppendBatch(t.Context(), b)
+	require.NoError(t, err)
+	return appended
+}
+
+func requireUnique(t testing.TB, s *Store, want int) {
+	t.Helper()
+	totals, err := s.Totals(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, want, totals.Unique)
+	var rows int64
+	require.NoError(t, s.readers.QueryRowContext(t.Context(), "select count(*) from events").Scan(&rows))
+	require.EqualValues(t, want, rows, "the count agrees with the rows")
+}
+
+// withWriter runs f with the writer connection, between two batches.
+func withWriter(t testing.TB, s *Store, f func() error) {
+	t.Helper()
+	require.NoError(t, s.takeTurn(t.Context()))
+	defer s.endTurn()
+	require.NoError(t, f())
+}
+
+func execWriter(t testing.TB, s *Store, statement string) {
+	t.Helper()
+	withWriter(t, s, func() error {
+		_, err := s.writer.db.ExecContext(t.Context(), statement)
+		return err
+	})
+}
