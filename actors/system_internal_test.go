@@ -401,7 +401,7 @@ func TestDuplicatesAreWrittenByThemselves(t *testing.T) {
 func TestDuplicateCountsSurviveAFailedCommit(t *testing.T) {
 	var failing atomic.Bool
 	busy := &sekali.Error{Code: sekali.CodeStorageBusy, Message: "busy"}
-	s, store := startSystem(t, Options{}, func(b sekali.Batch) error {
+	s, store := startSystem(t, Options{}, func(sekali.Batch) error {
 		if failing.Load() {
 			return busy
 		}

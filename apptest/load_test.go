@@ -17,12 +17,11 @@ import (
 )
 
 // load is a number of senders that publish single events and batches, some of
-// them again and again, until the server stops answering or stop.
+// them again and again, until the server stops answering.
 type load struct {
 	ledger  *ledger
 	round   int
 	client  *client.Client
-	quit    chan struct{}
 	senders sync.WaitGroup
 
 	answers    atomic.Int64 // requests answered with 200
@@ -33,7 +32,7 @@ type load struct {
 
 // startLoad starts 16 senders whose ids are unique to the round.
 func startLoad(s *server, l *ledger, round int) *load {
-	run := &load{ledger: l, round: round, client: s.Client, quit: make(chan struct{})}
+	run := &load{ledger: l, round: round, client: s.Client}
 	ctx := context.WithoutCancel(s.t.Context())
 	for n := range 16 {
 		events := run.events(s.t, n)
@@ -68,11 +67,6 @@ func (l *load) events(t testing.TB, sender int) []request {
 func (l *load) send(ctx context.Context, sender int, requests []request) {
 	random := rand.New(rand.NewPCG(uint64(sender), uint64(l.round)))
 	for n := 0; n < len(requests); {
-		select {
-		case <-l.quit:
-			return
-		default:
-		}
 		r := &requests[n]
 		if n > 0 && random.IntN(5) == 0 {
 			r = &requests[random.IntN(n)]
@@ -131,13 +125,6 @@ func (l *load) note(r *request, err error) bool {
 func (l *load) waitAnswers(t testing.TB, n int64) {
 	t.Helper()
 	require.Eventually(t, func() bool { return l.answers.Load() >= n }, patience, shortly, "%d of %d answers", l.answers.Load(), n)
-}
-
-// stop ends the senders.
-func (l *load) stop(t testing.TB) {
-	t.Helper()
-	close(l.quit)
-	l.wait(t)
 }
 
 // wait waits until every sender has ended by itself.

@@ -24,7 +24,7 @@ request-timeout: 10s
 
 const configurationIntro = `# Configuration
 
-<!-- Generated from cmd/sekali/config.go: go test ./cmd/sekali -run TestConfigurationReference -update -->
+<!-- Generated from cmd/sekali/config.go: go test ./cmd/sekali -run TestGenerated -update -->
 
 Every setting of ` + "`sekali serve`" + ` is a flag, an environment variable and a key of a YAML file, under one name. All have
 defaults: no file is needed. A file is named with ` + "`--config FILE`" + ` or ` + "`SEKALI_CONFIG`" + `:
@@ -67,7 +67,7 @@ func configurationReference() string {
 	return b.String()
 }
 
-func TestConfigurationReferenceIsUpToDate(t *testing.T) {
+func TestGeneratedConfigurationReferenceIsUpToDate(t *testing.T) {
 	file := filepath.Join("..", "..", "docs", "configuration.md")
 	want := configurationReference()
 	if *update {
@@ -75,7 +75,7 @@ func TestConfigurationReferenceIsUpToDate(t *testing.T) {
 	}
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, want, string(got), "write it anew: go test ./cmd/sekali -run TestConfigurationReference -update")
+	require.Equal(t, want, string(got), "write it anew: go test ./cmd/sekali -run TestGenerated -update")
 }
 
 func TestTheExampleOfTheReferenceIsAValidConfiguration(t *testing.T) {

@@ -27,22 +27,50 @@ const (
 
 // rules is ordered: the first one that fits a package holds.
 var rules = []rule{
-	{"sekali/cmd", []string{"sekali"}, []string{"github.com/spf13", "github.com/dustin/go-humanize", "go.yaml.in/yaml", "golang.org/x/term"},
-		"cmd is the only place that wires, so it may import every package of ours; libraries for anything but the command line belong into the package that uses them"},
-	{"sekali/persistence", []string{"sekali"}, []string{"modernc.org/sqlite"},
-		"a store knows the domain and its database and nothing of actors or HTTP, so that stores can be exchanged"},
-	{"sekali/actors", []string{"sekali"}, []string{protoactor},
-		"the engine knows the domain's Store interface, never a store, and nothing of HTTP"},
-	{"sekali/httpserver", []string{"sekali", "sekali/webui"}, []string{fasthttp, jsontext},
-		"HTTP comes in, calls of the domain go out: the server declares the interfaces that it needs and does not see the actors"},
+	{
+		"sekali/cmd",
+		[]string{"sekali"},
+		[]string{"github.com/spf13", "github.com/dustin/go-humanize", "go.yaml.in/yaml", "golang.org/x/term"},
+		"cmd is the only place that wires, so it may import every package of ours; libraries for anything but the command line belong into the package that uses them",
+	},
+	{
+		"sekali/persistence",
+		[]string{"sekali"},
+		[]string{"modernc.org/sqlite"},
+		"a store knows the domain and its database and nothing of actors or HTTP, so that stores can be exchanged",
+	},
+	{
+		"sekali/actors",
+		[]string{"sekali"},
+		[]string{protoactor},
+		"the engine knows the domain's Store interface, never a store, and nothing of HTTP",
+	},
+	{
+		"sekali/httpserver",
+		[]string{"sekali", "sekali/webui"},
+		[]string{fasthttp, jsontext},
+		"HTTP comes in, calls of the domain go out: the server declares the interfaces that it needs and does not see the actors",
+	},
 	{"sekali/webui", nil, nil, "embedded files need nothing"},
 	{"sekali/client", []string{"sekali"}, []string{jsontext}, "other programs import the client: it stays small"},
-	{"sekali/loadtest", []string{"sekali", "sekali/client"}, []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", jsontext, "golang.org/x"},
-		"the load test sees the server as any client does"},
-	{"sekali/apptest", []string{"sekali", "sekali/client"}, []string{jsontext},
-		"black-box tests see the binary as a user does"},
-	{"sekali/internal", []string{"sekali/internal"}, []string{"github.com/santhosh-tekuri/jsonschema", "github.com/pb33f", "golang.org/x/text", "github.com/stretchr/testify", jsontext},
-		"internal helpers have no domain meaning"},
+	{
+		"sekali/loadtest",
+		[]string{"sekali", "sekali/client"},
+		[]string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", jsontext, "golang.org/x"},
+		"the load test sees the server as any client does",
+	},
+	{
+		"sekali/apptest",
+		[]string{"sekali", "sekali/client"},
+		[]string{jsontext},
+		"black-box tests see the binary as a user does",
+	},
+	{
+		"sekali/internal",
+		[]string{"sekali/internal"},
+		[]string{"github.com/santhosh-tekuri/jsonschema", "github.com/pb33f", "golang.org/x/text", "github.com/stretchr/testify", jsontext},
+		"internal helpers have no domain meaning",
+	},
 	{"sekali", nil, nil, "the domain is plain data for everyone: standard library only"},
 }
 
