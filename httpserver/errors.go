@@ -54,7 +54,7 @@ var ErrorTable = []ErrorInfo{
 	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
 	{codeHeadersTooLarge, 431, "The request line and headers are larger than 8 KiB together.", "Send fewer or shorter headers."},
 	{sekali.CodeInternal, 500, "The server made a mistake. The log has it under the request id.", "Send the request again, with the same ids; report it if it stays."},
-	{sekali.CodeOverloaded, 503, "The server has its limit of events or bytes in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
+	{sekali.CodeOverloaded, 503, "The server has its limit of events, bytes or connections.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
 	{sekali.CodeTimeout, 503, "The disk did not answer within `--request-timeout`.", "The events may or may not be stored: send the request again, with the same ids."},
 	{sekali.CodeTopicRestarted, 503, "The topic failed and was restarted.", "The events may or may not be stored: send the request again, with the same ids."},
 	{sekali.CodeStorageBusy, 503, "Another program holds the database, or a query took too long.", "Send the request again, with the same ids, after `Retry-After` seconds."},
@@ -102,6 +102,11 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		if known.RetryAfter > 0 {
 			ctx.Response.Header.Set("Retry-After", strconv.Itoa(int((known.RetryAfter+time.Second-1)/time.Second)))
 		}
+	case errors.Is(err, context.DeadlineExceeded):
+		// Only reads end here: what is not known of a write has a code.
+		code = sekali.CodeStorageBusy
+		body = appendString(appendErrorHead(body, code), "the store did not answer in time; ask again")
+		ctx.Response.Header.Set("Retry-After", "1")
 	default:
 		body = appendString(appendErrorHead(body, code), "internal error; the server's log has it under this request id")
 	}

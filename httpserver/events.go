@@ -90,6 +90,12 @@ func (s *Server) streamEvents(ctx *fasthttp.RequestCtx, q sekali.EventsQuery, co
 		return err
 	}
 	ctx.SetContentType(contentType)
+	if ctx.IsHead() {
+		// fasthttp would end a stream that it does not send with a blank line,
+		// which the next answer on the connection would begin with.
+		ctx.Response.Header.SetContentLength(-1)
+		return nil
+	}
 	ctx.SetBodyStream(stream, -1)
 	return nil
 }

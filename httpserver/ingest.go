@@ -64,10 +64,14 @@ func checkIngestHeaders(h *fasthttp.RequestHeader) error {
 	return nil
 }
 
+// quotesAndBlanks are what a preference may have around its parts.
+var quotesAndBlanks = strings.NewReplacer(`"`, "", " ", "", "\t", "")
+
 func parsePrefer(h *fasthttp.RequestHeader) (p preferences) {
 	for _, line := range h.PeekAll("Prefer") {
 		for preference := range strings.SplitSeq(string(line), ",") {
-			switch strings.ToLower(strings.ReplaceAll(strings.TrimSpace(preference), " ", "")) {
+			preference, _, _ = strings.Cut(preference, ";") // parameters, of which ours have none
+			switch strings.ToLower(quotesAndBlanks.Replace(preference)) {
 			case "return=minimal":
 				p.minimal = true
 			case "handling=lenient":

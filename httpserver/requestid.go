@@ -27,8 +27,10 @@ func (r requestIDs) assign(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.SetBytesV(requestIDHeader, given)
 		return
 	}
-	ctx.Response.Header.Set(requestIDHeader, r.prefix+strconv.FormatUint(r.last.Add(1), 10))
+	ctx.Response.Header.Set(requestIDHeader, r.next())
 }
+
+func (r requestIDs) next() string { return r.prefix + strconv.FormatUint(r.last.Add(1), 10) }
 
 func requestID(ctx *fasthttp.RequestCtx) string {
 	return string(ctx.Response.Header.Peek(requestIDHeader))

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"bytes"
 	"net/url"
 	"slices"
 	"strings"
@@ -48,8 +47,8 @@ func apiRoutes() []route {
 // decoded once, so that a topic may hold a slash; what is routed is what is
 // used. fasthttp's own normalized path is not looked at.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx) error {
-	if expect := ctx.Request.Header.Peek("Expect"); len(expect) > 0 && !bytes.EqualFold(expect, []byte("100-continue")) {
-		return problem(codeExpectationFailed, "the Expect header asks for something else than 100-continue; leave it out")
+	if err := checkProtocol(ctx); err != nil {
+		return err
 	}
 	segments, err := splitPath(string(ctx.URI().PathOriginal()))
 	if err != nil {

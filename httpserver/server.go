@@ -8,6 +8,8 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -74,6 +76,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// spareWorkers covers the moment between the end of a connection and that of
+// its worker, so that limitedListener alone decides who is refused.
+const spareWorkers = 1024
+
 // Server serves the API for a Domain.
 type Server struct {
 	Options
@@ -82,6 +88,10 @@ type Server struct {
 	http   *fasthttp.Server
 	ids    requestIDs
 	routes []route
+
+	mu       sync.Mutex
+	listener net.Listener // what Serve accepts from
+	stopped  bool
 }
 
 // New returns a server that is not listening yet.
@@ -92,7 +102,7 @@ func New(domain Domain, o Options) *Server {
 		Handler:                      s.handle,
 		ErrorHandler:                 s.handleProtocolError,
 		Logger:                       fasthttpLogger{o.Logger},
-		Concurrency:                  o.MaxConnections,
+		Concurrency:                  o.MaxConnections + spareWorkers,
 		ReadBufferSize:               8 << 10, // bounds the request line and the headers together
 		ReadTimeout:                  o.ReadTimeout,
 		WriteTimeout:                 o.WriteTimeout,
@@ -107,9 +117,20 @@ func New(domain Domain, o Options) *Server {
 	return s
 }
 
-// Serve answers on ln until Shutdown; then it returns nil.
+// Serve answers on ln until Shutdown; then it returns nil. It is called once.
 func (s *Server) Serve(ln net.Listener) error {
-	if err := s.http.Serve(retryListener{Listener: ln, log: s.log}); err != nil {
+	s.mu.Lock()
+	s.listener = ln
+	stopped := s.stopped
+	s.mu.Unlock()
+	if stopped {
+		return ln.Close()
+	}
+	limited := limitedListener{
+		Listener: retryListener{Listener: ln, log: s.log},
+		limit:    int64(s.MaxConnections), open: new(atomic.Int64), ids: s.ids,
+	}
+	if err := s.http.Serve(limited); err != nil {
 		return fmt.Errorf("serve http: %w", err)
 	}
 	return nil
@@ -118,7 +139,17 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops listening and waits until every request has its answer, or
 // ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.http.ShutdownWithContext(ctx); err != nil {
+	s.mu.Lock()
+	s.stopped = true
+	ln := s.listener
+	s.mu.Unlock()
+	err := s.http.ShutdownWithContext(ctx)
+	if ln != nil {
+		// fasthttp has closed it, unless Serve had only just begun: then it
+		// would go on accepting.
+		_ = ln.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("shut the http server down: %w", err)
 	}
 	return nil

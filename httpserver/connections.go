@@ -1,0 +1,62 @@
+package httpserver
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sekali"
+)
+
+// limitedListener bounds the open connections. fasthttp would do so too, but
+// answers the ones beyond in plain text and without a request id.
+type limitedListener struct {
+	net.Listener
+	limit int64
+	open  *atomic.Int64
+	ids   requestIDs
+}
+
+// Accept returns the next connection within the limit; those beyond it are
+// refused.
+func (l limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.limit {
+			return &countedConn{Conn: conn, open: l.open}, nil
+		}
+		l.open.Add(-1)
+		l.refuse(conn)
+	}
+}
+
+// refuse answers without having read the request. A fresh connection has room
+// for the answer, so nobody can hold up the others here.
+func (l limitedListener) refuse(conn net.Conn) {
+	id := l.ids.next()
+	body := appendString(appendErrorHead(nil, sekali.CodeOverloaded), "the server has its limit of open connections; send the request again, with the same ids, after the time in Retry-After")
+	body = append(appendString(append(body, `,"request_id":`...), id), "}\n"...)
+	// The sender gets the answer or a broken connection: both mean retry.
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+
+		"Retry-After: 1\r\n%s: %s\r\nConnection: close\r\n\r\n%s", len(body), requestIDHeader, id, body)
+	_ = conn.Close()
+}
+
+// countedConn is open until its first Close.
+type countedConn struct {
+	net.Conn
+	once sync.Once
+	open *atomic.Int64
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
