@@ -21,6 +21,7 @@ const (
 	CodeStorageFailed   Code = "storage_failed"
 	CodeStorageFull     Code = "storage_full"
 	CodeStorageBusy     Code = "storage_busy"
+	CodeWALPressure     Code = "wal_pressure"
 	CodeTopicRestarted  Code = "topic_restarted"
 	CodeInternal        Code = "internal"
 )

@@ -56,12 +56,14 @@ func ContentFingerprint(source, timestamp string, payload []byte) uint64 {
 	return h.Sum64()
 }
 
+// EventOverheadBytes is what an event takes beside its values: the structures
+// that carry it through the actors.
+const EventOverheadBytes = 256
+
 // Size is the memory that an event is charged for at admission, in bytes: its
-// values plus a fixed part for the structures that carry it through the
-// actors.
+// values and EventOverheadBytes.
 func (e *Event) Size() int {
-	const overhead = 256
-	return len(e.Topic) + len(e.ID) + len(e.Source) + len(e.Timestamp) + len(e.Payload) + overhead
+	return len(e.Topic) + len(e.ID) + len(e.Source) + len(e.Timestamp) + len(e.Payload) + EventOverheadBytes
 }
 
 // StoredEvent is an event as it is read back.

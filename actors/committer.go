@@ -35,8 +35,10 @@ const (
 type committer struct {
 	store  sekali.Store
 	log    *slog.Logger
-	answer func(to *actor.PID, msg *batchCommitted)
+	send   func(to *actor.PID, msg any)
+	stats  *actor.PID
 	failed chan struct{} // closed when the store has stopped for good
+	quiet  logThrottle
 
 	mu        sync.Mutex
 	queue     []*topicBatch
@@ -56,9 +58,9 @@ type settleRequest struct {
 	done chan struct{}
 }
 
-func newCommitter(store sekali.Store, log *slog.Logger, answer func(*actor.PID, *batchCommitted)) *committer {
+func newCommitter(store sekali.Store, log *slog.Logger, stats *actor.PID, send func(*actor.PID, any)) *committer {
 	c := &committer{
-		store: store, log: log, answer: answer,
+		store: store, log: log, stats: stats, send: send,
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.tallyTick = time.AfterFunc(time.Hour, c.talliesDue)
@@ -153,14 +155,19 @@ func (c *committer) run() {
 	}
 }
 
-// stop writes what is queued and ends run.
-func (c *committer) stop() {
+// stop writes what is queued and ends run, unless ctx ends before.
+func (c *committer) stop(ctx context.Context) error {
 	c.mu.Lock()
 	c.stopping, c.due = true, true
 	c.mu.Unlock()
 	c.tallyTick.Stop()
 	c.wakeUp()
-	<-c.done
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the last commit: %w", ctx.Err())
+	}
 }
 
 // next takes the content of the next transaction from the queue: topics in
@@ -207,20 +214,26 @@ func (c *committer) commitBatch(next *commit) {
 		c.commitFailed(next, err)
 		return
 	}
-	created := make(map[string]bool, len(appended.NewTopics))
-	for _, t := range appended.NewTopics {
-		created[t] = true
-	}
+	c.countStored(appended)
 	decisions := appended.Decisions
 	for _, b := range next.batches {
 		n := len(b.events)
-		msg := &batchCommitted{generation: b.generation, decisions: decisions[:n:n]}
-		if topic := b.events[0].Topic; created[topic] {
-			msg.newTopic = topic
-			delete(created, topic) // a restarted topic may have two batches in here
-		}
+		c.send(b.from, &batchCommitted{generation: b.generation, decisions: decisions[:n:n]})
 		decisions = decisions[n:]
-		c.answer(b.from, msg)
+	}
+}
+
+// countStored reports to the statistics before any topic can answer, and
+// whether or not its actor is still the one that asked.
+func (c *committer) countStored(a sekali.Appended) {
+	stored := int64(0)
+	for i := range a.Decisions {
+		if a.Decisions[i].Stored {
+			stored++
+		}
+	}
+	if stored > 0 {
+		c.send(c.stats, &eventsStored{count: stored, newTopics: a.NewTopics})
 	}
 }
 
@@ -254,12 +267,14 @@ func (c *committer) commitFailed(next *commit, err error) {
 		e.Err = err
 		known = &e
 	}
-	c.log.Error("commit failed", "error", err, "events", next.events, "topics", len(next.batches))
+	if failures, say := c.quiet.note(time.Now()); say {
+		c.log.Error("commit failed", "code", string(known.Code), "error", known.Err, "events", next.events, "topics", len(next.batches), "failures", failures)
+	}
 	if known.Code == sekali.CodeStorageFailed {
 		c.fail()
 	}
 	for _, b := range next.batches {
-		c.answer(b.from, &batchCommitted{generation: b.generation, err: known})
+		c.send(b.from, &batchCommitted{generation: b.generation, err: known})
 	}
 }
 
@@ -293,4 +308,21 @@ func (c *committer) settleTallies(tallies []sekali.DuplicateTally, written bool)
 		}
 	}
 	c.settling = waiting
+}
+
+// logThrottle lets one line a second through: while the disk is full every
+// commit fails.
+type logThrottle struct {
+	said  time.Time
+	count int
+}
+
+// note counts a failure and returns, once a second, how many there were since.
+func (l *logThrottle) note(now time.Time) (count int, say bool) {
+	l.count++
+	if now.Sub(l.said) < time.Second {
+		return 0, false
+	}
+	count, l.count, l.said = l.count, 0, now
+	return count, true
 }

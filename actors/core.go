@@ -51,9 +51,9 @@ func (w *waiter) event() *sekali.Event { return &w.part.events[w.index] }
 // effects is what a step of the core wants done, in this order: tallies and
 // counts are handed on before the finished parts are answered.
 type effects struct {
-	tallies                       []sekali.DuplicateTally
-	unique, duplicates, conflicts int64
-	finished                      []*ingestPart
+	tallies               []sekali.DuplicateTally
+	duplicates, conflicts int64
+	finished              []*ingestPart
 }
 
 func newCore(budget *seenBudget) *core {
@@ -122,7 +122,6 @@ func (c *core) committed(decisions []sekali.Decision, now time.Time) {
 		}
 		c.seen.put(id, s)
 		if d.Stored {
-			c.effects.unique++
 			c.answer(&cand.first, sekali.Result{Outcome: sekali.OutcomeStored, Seq: d.Seq})
 		} else {
 			c.answerDuplicate(&cand.first, s, now)

@@ -75,7 +75,6 @@ type batchCommitted struct {
 	// meanwhile does not know the batch any more and drops the message.
 	generation uint64
 	decisions  []sekali.Decision // one per event
-	newTopic   string            // the topic's name if the batch created it
 	err        *sekali.Error
 }
 
@@ -83,13 +82,17 @@ type batchCommitted struct {
 // router, and router -> router while there are more. No reply.
 type sweepIdle struct{ before time.Time }
 
-// outcomesCounted tells what a topic has decided. topic -> stats, sent before
-// the answers that it counts, so that whoever has an answer and asks for the
-// statistics finds it counted.
-type outcomesCounted struct {
-	unique, duplicates, conflicts int64
-	newTopic                      string // "" unless the topic is new to the store
+// eventsStored tells what a transaction has stored. committer -> stats, before
+// the topics of the transaction learn of it, so that whoever has an answer and
+// asks for the statistics finds it counted. No reply.
+type eventsStored struct {
+	count     int64
+	newTopics []string
 }
+
+// duplicatesFound tells of repeats. topic -> stats, before they are answered,
+// for the same reason. No reply.
+type duplicatesFound struct{ count, conflicts int64 }
 
 // statsQuery asks for the counts. System -> stats. Replies exactly once on
 // reply, which has room for it.

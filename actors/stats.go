@@ -23,8 +23,11 @@ func newStatsActor(log *slog.Logger, initial sekali.Stats) actor.Actor {
 // Receive implements actor.Actor.
 func (a *statsActor) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
-	case *outcomesCounted:
-		a.count(msg)
+	case *eventsStored:
+		a.countStored(msg)
+	case *duplicatesFound:
+		a.stats.Duplicates += msg.count
+		a.stats.Conflicts += msg.conflicts
 	case *statsQuery:
 		s := a.stats
 		s.Topics = slices.Clone(s.Topics)
@@ -35,13 +38,11 @@ func (a *statsActor) Receive(ctx actor.Context) {
 	}
 }
 
-func (a *statsActor) count(msg *outcomesCounted) {
-	a.stats.Unique += msg.unique
-	a.stats.Duplicates += msg.duplicates
-	a.stats.Conflicts += msg.conflicts
-	if msg.newTopic != "" {
-		a.stats.TopicsTotal++
-		a.list(msg.newTopic)
+func (a *statsActor) countStored(msg *eventsStored) {
+	a.stats.Unique += msg.count
+	a.stats.TopicsTotal += int64(len(msg.newTopics))
+	for _, name := range msg.newTopics {
+		a.list(name)
 	}
 }
 

@@ -64,9 +64,11 @@ type System struct {
 	actors        *actor.ActorSystem
 	router, stats *actor.PID
 	deadLetters   atomic.Int64
+	abandoned     chan struct{} // closed when a drain ran out of time
 
 	stopSweeper func()
 	closing     atomic.Bool
+	abandonOnce sync.Once
 }
 
 // New starts the engine; the counts begin with what the store holds.
@@ -80,12 +82,11 @@ func New(ctx context.Context, store sekali.Store, o Options) (*System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("restore the topics: %w", err)
 	}
-	s := &System{store: store, log: o.Logger, admission: newAdmission(o)}
+	s := &System{store: store, log: o.Logger, admission: newAdmission(o), abandoned: make(chan struct{})}
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(quietHandler{o.Logger.With("library", "protoactor").Handler()})
 	}))
 	s.actors.EventStream.Subscribe(s.onActorEvent)
-	s.committer = newCommitter(store, o.Logger, func(to *actor.PID, msg *batchCommitted) { s.actors.Root.Send(to, msg) })
 	if err := s.spawnActors(o, initialStats(totals, topics)); err != nil {
 		return nil, err
 	}
@@ -107,6 +108,7 @@ func (s *System) spawnActors(o Options, initial sekali.Stats) (err error) {
 	if err != nil {
 		return fmt.Errorf("spawn the stats actor: %w", err)
 	}
+	s.committer = newCommitter(s.store, s.log, s.stats, s.actors.Root.Send)
 	deps := topicDeps{
 		log: s.log, admission: s.admission, committer: s.committer, stats: s.stats,
 		budget: &seenBudget{limit: o.SeenCacheEntries},
@@ -176,15 +178,20 @@ func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Re
 	select {
 	case <-request.done:
 	case <-ctx.Done():
-		return nil, &sekali.Error{
-			Code: sekali.CodeTimeout, RetryAfter: time.Second, Err: ctx.Err(),
-			Message: "the disk did not answer in time; the events may or may not be stored, send the request again with the same ids",
-		}
+		return nil, errUndecided
+	case <-s.abandoned:
+		return nil, errUndecided
 	}
 	if err := request.failure.Load(); err != nil {
 		return nil, err
 	}
 	return request.results, nil
+}
+
+// errUndecided answers whoever cannot wait any longer for the disk.
+var errUndecided = &sekali.Error{
+	Code: sekali.CodeTimeout, RetryAfter: time.Second,
+	Message: "the disk did not answer in time; the events may or may not be stored, send the request again with the same ids",
 }
 
 // split groups the events of a request by topic, keeping their order.
@@ -265,20 +272,27 @@ func (s *System) Ready() error {
 // acknowledged any more and the process should end.
 func (s *System) Failed() <-chan struct{} { return s.committer.failed }
 
-// Drain refuses new events and waits until all admitted ones are answered or
-// ctx ends.
+// Drain refuses new events and waits until all admitted ones are decided. When
+// ctx ends before, it answers everyone who still waits with CodeTimeout and
+// returns an error.
 func (s *System) Drain(ctx context.Context) error {
 	s.closing.Store(true)
+	drained := s.admission.close()
 	select {
-	case <-s.admission.close():
+	case <-drained:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the events in flight: %w", ctx.Err())
 	}
+	if events, _ := s.admission.inUse(); events > 0 {
+		s.abandonOnce.Do(func() { close(s.abandoned) })
+		return fmt.Errorf("%d events in flight are undecided: %w", events, ctx.Err())
+	}
+	return nil
 }
 
 // Close drains, stops the actors and writes the last counts. The store stays
-// open. Only the first call does anything.
+// open; with an error it may be in use still. Only the first call does
+// anything.
 func (s *System) Close(ctx context.Context) error {
 	err := s.Drain(ctx)
 	if s.stopSweeper == nil {
@@ -288,8 +302,7 @@ func (s *System) Close(ctx context.Context) error {
 	s.stopSweeper = nil
 	// Nothing is queued now unless the drain failed, so stopping the topics
 	// with their router loses nothing that was promised.
-	err = errors.Join(err, s.poison(ctx, s.router), s.poison(ctx, s.stats))
-	s.committer.stop()
+	err = errors.Join(err, s.poison(ctx, s.router), s.poison(ctx, s.stats), s.committer.stop(ctx))
 	s.actors.Shutdown()
 	if n := s.deadLetters.Load(); n > 0 {
 		s.log.Warn("messages reached no actor", "count", n)

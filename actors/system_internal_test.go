@@ -324,7 +324,7 @@ func TestSystemStopsAcknowledgingWhenTheStorageFails(t *testing.T) {
 // requests wait at it and others are in its mailbox.
 func TestTopicRestartsAndAnswersItsWaiters(t *testing.T) {
 	g := newGate()
-	s, _ := startSystem(t, Options{}, g.pass)
+	s, store := startSystem(t, Options{}, g.pass)
 	defer g.release()
 	waiting := []<-chan answer{ingestAsync(t.Context(), s, eventOf("t", "a"))}
 	<-g.arrived
@@ -347,6 +347,12 @@ func TestTopicRestartsAndAnswersItsWaiters(t *testing.T) {
 	require.Equal(t, sekali.OutcomeDuplicate, results[0].Outcome, "the old one's batch had been committed")
 	events, _ := s.admission.inUse()
 	require.Zero(t, events)
+	stats, err := s.Stats(t.Context())
+	require.NoError(t, err)
+	totals, err := store.Totals(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, totals.Unique, stats.Unique, "what nobody could be told of is counted all the same")
+	require.Equal(t, totals.Topics, stats.TopicsTotal)
 }
 
 // TestRestartsHaveNoLimit holds the strategy against the library's default,
@@ -384,6 +390,40 @@ func TestDrainAnswersWhatIsInFlightAndRefusesTheRest(t *testing.T) {
 	g.release()
 	require.NoError(t, (<-reply).err)
 	require.NoError(t, <-drained)
+}
+
+func TestADrainThatRunsOutOfTimeAnswersEveryone(t *testing.T) {
+	g := newGate()
+	s, _ := startSystem(t, Options{}, g.pass)
+	defer g.release()
+	reply := ingestAsync(t.Context(), s, eventOf("t", "a"))
+	<-g.arrived
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Drain(ctx), context.Canceled)
+	require.Equal(t, sekali.CodeTimeout, sekali.CodeOf((<-reply).err))
+}
+
+func TestADrainWithNothingInFlightNeedsNoTime(t *testing.T) {
+	s, _ := startSystem(t, Options{}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, s.Drain(ctx))
+}
+
+func TestFailuresAreLoggedOnceASecond(t *testing.T) {
+	var l logThrottle
+	start := time.Unix(1000, 0)
+	said := 0
+	for i := range 100 {
+		if _, say := l.note(start.Add(time.Duration(i) * 10 * time.Millisecond)); say {
+			said++
+		}
+	}
+	require.Equal(t, 1, said)
+	count, say := l.note(start.Add(time.Second))
+	require.True(t, say)
+	require.Equal(t, 100, count)
 }
 
 func TestDuplicatesAreWrittenByThemselves(t *testing.T) {

@@ -69,7 +69,7 @@ func (a *topicActor) acceptIngest(ctx actor.Context, p *ingestPart) {
 	a.receiving = p
 	a.core.offer(p, time.Now())
 	a.receiving = nil
-	a.carryOut(ctx, "")
+	a.carryOut(ctx)
 	a.submitBatch(ctx)
 }
 
@@ -94,16 +94,16 @@ func (a *topicActor) finishBatch(ctx actor.Context, msg *batchCommitted) {
 	} else {
 		a.core.committed(msg.decisions, time.Now())
 	}
-	a.carryOut(ctx, msg.newTopic)
+	a.carryOut(ctx)
 	a.submitBatch(ctx)
 }
 
 // carryOut counts, then answers: an answer is always counted already.
-func (a *topicActor) carryOut(ctx actor.Context, newTopic string) {
+func (a *topicActor) carryOut(ctx actor.Context) {
 	e := a.core.takeEffects()
 	a.committer.countDuplicates(e.tallies)
-	if e.unique+e.duplicates > 0 {
-		ctx.Send(a.stats, &outcomesCounted{unique: e.unique, duplicates: e.duplicates, conflicts: e.conflicts, newTopic: newTopic})
+	if e.duplicates > 0 {
+		ctx.Send(a.stats, &duplicatesFound{count: e.duplicates, conflicts: e.conflicts})
 	}
 	for _, p := range e.finished {
 		a.admission.release(p)
@@ -119,6 +119,6 @@ func (a *topicActor) giveUp(ctx actor.Context) {
 		p.err = errTopicRestarted
 		a.core.finish(p)
 	}
-	a.carryOut(ctx, "")
+	a.carryOut(ctx)
 	a.core.seen.release()
 }

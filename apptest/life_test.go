@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sekali"
+	"sekali/client"
 )
 
 func TestTheBannerSaysWhereItListensWhereTheDataIsAndWhatToTry(t *testing.T) {
@@ -31,6 +33,34 @@ func TestTheBannerSaysWhereItListensWhereTheDataIsAndWhatToTry(t *testing.T) {
 	p.signal(syscall.SIGINT)
 	require.Equal(t, 0, p.wait())
 	require.Contains(t, p.stderr.String(), "msg=stopped")
+}
+
+// TestALogThatNobodyReadsDoesNotEndTheServer closes the other ends of standard
+// output and error: a write to them is then a SIGPIPE, which ends a process
+// that does not ignore it.
+func TestALogThatNobodyReadsDoesNotEndTheServer(t *testing.T) {
+	dir := t.TempDir()
+	readEnd, writeEnd, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, readEnd.Close())
+	defer func() { require.NoError(t, writeEnd.Close()) }()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := free.Addr().String()
+	require.NoError(t, free.Close())
+
+	cmd := exec.CommandContext(t.Context(), binary, "serve", "--listen", address, "--data-dir", dir, "--log-level", "debug")
+	cmd.Env = cleanEnvironment()
+	cmd.Stdout, cmd.Stderr = writeEnd, writeEnd
+	require.NoError(t, cmd.Start())
+	c, err := client.New("http://"+address, client.Options{MaxAttempts: 1})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	require.Eventually(t, func() bool { return c.Ready(t.Context()) == nil }, patience, shortly)
+	_, err = c.Publish(t.Context(), []sekali.Event{event("t", "1")})
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait(), "it drains and exits with 0")
 }
 
 func TestTheJSONLogComesWithoutBanner(t *testing.T) {

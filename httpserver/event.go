@@ -20,6 +20,11 @@ const (
 	fieldPayload
 )
 
+const (
+	maxEventFaults = 12 // listed of one event, the last saying that there are more
+	maxUnknown     = 64 // names beyond ours in one event, to find those that repeat
+)
+
 var fieldNames = [...]string{"topic", "event_id", "timestamp", "source", "payload"}
 
 // eventReader reads one event object.
@@ -64,8 +69,16 @@ func (p *parser) event(dec *jsontext.Decoder, mayEnvelop bool) error {
 	return nil
 }
 
+// fault notes a fault of this event. Of each event the first ones are listed,
+// of the others only that there are more, so that a body cannot blow itself up.
 func (r *eventReader) fault(field, typ, msg string) {
 	r.faulty++
+	switch {
+	case r.faulty == maxEventFaults:
+		field, typ, msg = "", "too_many_errors", "More faults of this event are not listed"
+	case r.faulty > maxEventFaults:
+		return
+	}
 	r.batch.faults = append(r.batch.faults, fault{index: r.index, field: field, typ: typ, msg: msg})
 }
 
@@ -133,16 +146,15 @@ func (r *eventReader) member(name []byte) error {
 }
 
 func (r *eventReader) noteUnknown(name string) {
-	if slices.Contains(r.unknown, name) {
+	switch {
+	case len(r.unknown) > maxUnknown: // said already
+	case slices.Contains(r.unknown, name):
 		r.repeated(printable(name))
-		return
-	}
-	const maxUnknown = 64 // bounds the search for repeated names
-	if len(r.unknown) == maxUnknown {
-		r.fault("", "too_many_fields", "An event should have at most "+strconv.Itoa(maxUnknown)+" fields beyond its own")
-	}
-	if len(r.unknown) <= maxUnknown {
+	default:
 		r.unknown = append(r.unknown, name)
+		if len(r.unknown) > maxUnknown {
+			r.fault("", "too_many_fields", "An event should have at most "+strconv.Itoa(maxUnknown)+" fields beyond its own")
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch,
 			stored++
 		}
 	}
-	b := make([]byte, 0, 128+48*len(results)+160*len(batch.faults))
+	b := make([]byte, 0, 128+48*len(results))
 	b = append(b, `{"status":"ok","accepted":`...)
 	b = strconv.AppendInt(b, int64(len(results)), 10)
 	b = strconv.AppendInt(append(b, `,"stored":`...), int64(stored), 10)

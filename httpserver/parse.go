@@ -26,7 +26,6 @@ type parsedBatch struct {
 // are exact and may appear once, strings are valid UTF-8 without lone
 // surrogates, one value and nothing behind it.
 type parser struct {
-	dec       *jsontext.Decoder
 	batch     *parsedBatch
 	maxEvents int
 	cleanUTF8 bool // the body as a whole is valid UTF-8
@@ -47,8 +46,8 @@ func parseEvents(body []byte, maxEvents int) (*parsedBatch, error) {
 	dec := decoders.Get().(*jsontext.Decoder)
 	defer decoders.Put(dec)
 	dec.Reset(bytes.NewBuffer(body), decoderOptions...)
-	p := parser{dec: dec, batch: &parsedBatch{at: location{root: "body"}}, maxEvents: maxEvents, cleanUTF8: utf8.Valid(body)}
-	if err := p.body(); err != nil {
+	p := parser{batch: &parsedBatch{at: location{root: "body"}}, maxEvents: maxEvents, cleanUTF8: utf8.Valid(body)}
+	if err := p.body(dec); err != nil {
 		return nil, malformed(err)
 	}
 	return p.batch, nil
@@ -72,32 +71,32 @@ func malformed(err error) error {
 	}
 }
 
-func (p *parser) body() error {
-	switch p.dec.PeekKind() {
+func (p *parser) body(dec *jsontext.Decoder) error {
+	switch dec.PeekKind() {
 	case '{':
-		if err := p.single(); err != nil {
+		if err := p.event(dec, true); err != nil {
 			return err
 		}
 	case '[':
 		p.batch.at.indexed = true
-		if err := p.array(p.dec); err != nil {
+		if err := p.array(dec); err != nil {
 			return err
 		}
 	default:
-		if _, err := p.dec.ReadValue(); err != nil {
+		if _, err := dec.ReadValue(); err != nil {
 			return err
 		}
 		p.batch.faults = []fault{{index: -1, typ: "model_attributes_type", msg: "Input should be an event object, an array of them, or an object with an array named events"}}
 		p.batch.total = 1
 		return &validationError{code: sekali.CodeInvalidEvent, faults: p.batch.faults, base: p.batch.at}
 	}
-	switch _, err := p.dec.ReadToken(); {
+	switch _, err := dec.ReadToken(); {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
 		return err
 	default:
-		return problem(codeMalformed, "the body is not valid JSON: there is something behind its end at byte "+strconv.FormatInt(p.dec.InputOffset(), 10))
+		return problem(codeMalformed, "the body is not valid JSON: there is something behind its end at byte "+strconv.FormatInt(dec.InputOffset(), 10))
 	}
 }
 
@@ -117,10 +116,6 @@ func (p *parser) array(dec *jsontext.Decoder) error {
 	_, err := dec.ReadToken()
 	return err
 }
-
-// single reads one object, which is an event unless it has "events" and no
-// field of an event.
-func (p *parser) single() error { return p.event(p.dec, true) }
 
 // envelope reads the events of {"events": [...]}.
 func (p *parser) envelope(events jsontext.Value) error {

@@ -17,7 +17,8 @@ func newCheckConfigCommand() *cobra.Command {
 		Use:   "check-config",
 		Short: "Check the configuration and show where each setting comes from",
 		Long: `Read flags, environment and file exactly as 'sekali serve' does, and print what
-is in force. Exits with 2, and says why, when the server would not start with it.`,
+is in force. Exits with 2, and says why, when a setting is wrong. Whether the
+address is free and the directory usable shows at the start.`,
 		Args: cobra.NoArgs,
 	}
 	c.defineFlags(cmd.Flags())

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
+	"sekali"
 	"sekali/persistence/sqlite"
 )
 
@@ -99,17 +101,22 @@ func (c *config) validate() error {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
 	}
-	if int64(c.maxInFlightBytes) < 2*int64(c.maxBodyBytes) {
-		return usageErrorf("--max-in-flight-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBytes, &c.maxBodyBytes)
+	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)
+	if c.maxInFlightBytes < largest {
+		return usageErrorf("--max-in-flight-bytes (%s) must be at least %s, which the largest batch takes (--max-body-bytes and %d for each of --max-batch-events)",
+			&c.maxInFlightBytes, &largest, sekali.EventOverheadBytes)
 	}
 	return nil
 }
 
 // checkListen refuses to serve strangers unless that was asked for by name.
 func (c *config) checkListen() error {
-	host, _, err := net.SplitHostPort(c.listen)
+	host, port, err := net.SplitHostPort(c.listen)
 	if err != nil {
 		return usageErrorf("--listen %q: %w; write it like 127.0.0.1:8080", c.listen, err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return usageErrorf("--listen %q: the port should be a number from 0 to 65535; write it like 127.0.0.1:8080", c.listen)
 	}
 	if isLoopback(host) || c.allowAnonymous {
 		return nil

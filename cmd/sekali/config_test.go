@@ -40,6 +40,8 @@ func TestTheDefaultsAreValid(t *testing.T) {
 func TestWhatIsNotAConfigurationIsNamed(t *testing.T) {
 	for _, tc := range []struct{ args, says string }{
 		{"--listen=8080", "--listen"},
+		{"--listen=127.0.0.1:99999", "the port should be a number"},
+		{"--listen=127.0.0.1:http", "the port should be a number"},
 		{"--listen=0.0.0.0:8080", "--allow-anonymous"},
 		{"--listen=:8080", "--allow-anonymous"},
 		{"--listen=10.1.2.3:80", "--allow-anonymous"},
@@ -60,7 +62,7 @@ func TestWhatIsNotAConfigurationIsNamed(t *testing.T) {
 		{"--shutdown-timeout=0", "--shutdown-timeout must be greater than 0"},
 		{"--max-batch-events=20001", "must not exceed --max-topic-in-flight-events"},
 		{"--max-in-flight-events=1", "must not exceed"},
-		{"--max-in-flight-bytes=15MiB", "must be at least twice --max-body-bytes (8MiB)"},
+		{"--max-in-flight-bytes=10MiB", "the largest batch takes"},
 		{"--config=none.yaml", "none.yaml"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
@@ -131,6 +133,17 @@ func TestAKeyOfTheFileYieldsToFlagAndVariable(t *testing.T) {
 		if err := applyYAML(flags, "f", []byte(empty)); err != nil {
 			requireUsageError(t, err, "f:") // a document of nothing may be refused, not misread
 		}
+	}
+}
+
+func TestAFileHoldsOneDocumentOfValues(t *testing.T) {
+	for text, says := range map[string]string{
+		"listen: 127.0.0.1:2\n---\nlisen: x\n": "one document",
+		"data-dir: ~\n":                        "data-dir should be a single value",
+		"data-dir:\n":                          "data-dir should be a single value",
+	} {
+		_, flags := parsed(t)
+		requireUsageError(t, applyYAML(flags, "f", []byte(text)), says)
 	}
 }
 

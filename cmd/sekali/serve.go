@@ -66,14 +66,20 @@ type node struct {
 // run starts the parts, serves until a signal, the end of ctx or a failure of
 // the storage, and stops the parts in reverse.
 func (n *node) run(ctx context.Context, started func(url string)) error {
+	// A log pipe whose reader has gone must not end the server: without this a
+	// write to standard output or error does.
+	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 
 	if err := n.start(ctx); err != nil {
-		return errors.Join(err, n.stop(context.Background()))
+		return errors.Join(err, n.stop())
 	}
-	url := "http://" + n.listener.Addr().String()
+	url, err := localURL(n.listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, n.stop())
+	}
 	n.log.Info("serving", "url", url, "data_dir", n.config.dataDir, "durability", n.config.durability, "version", buildinfo.Version(), "pid", os.Getpid())
 	n.warn()
 	started(url)
@@ -91,9 +97,7 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 		failure = exitWith(exitFailed, err)
 	}
 	go exitOnSecond(signals, n.log)
-	stopping, cancel := context.WithTimeout(context.Background(), n.config.shutdownTimeout)
-	defer cancel()
-	if err := n.stop(stopping); err != nil && failure == nil {
+	if err := n.stop(); err != nil && failure == nil {
 		return exitWith(exitFailed, err)
 	}
 	n.log.Info("stopped")
@@ -139,34 +143,34 @@ func (n *node) start(ctx context.Context) (err error) {
 }
 
 // stop ends the parts that were started, last one first: no new events, then
-// no new requests, then the actors, then the store.
-func (n *node) stop(ctx context.Context) (err error) {
+// no new requests, then the actors, then the store. Most of the time is for the
+// events in flight; what comes after them is quick and has a time of its own.
+func (n *node) stop() (err error) {
+	within := func(share time.Duration, step func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(context.Background(), share)
+		defer cancel()
+		return step(ctx)
+	}
+	timeout := n.config.shutdownTimeout
 	if n.listener != nil {
-		err = n.system.Drain(ctx)
-		n.closeHTTP(ctx)
+		err = within(timeout*6/8, n.system.Drain)
+		if err := within(timeout/8, n.http.Shutdown); err != nil {
+			// They have not sent a whole request (browsers and load balancers
+			// open some ahead) or do not read their answer. Nothing is lost.
+			n.log.Warn("cutting connections that are in the middle of a request", "reason", err)
+		}
 	}
 	if n.system != nil {
-		err = errors.Join(err, n.system.Close(ctx))
+		if closing := within(timeout/8, n.system.Close); closing != nil {
+			// The disk does not answer. The end of the process releases the
+			// store; waiting for it might take for ever.
+			return closing
+		}
 	}
 	if n.store != nil {
 		err = errors.Join(err, n.store.Close())
 	}
 	return err
-}
-
-// closeHTTP waits for the requests under way, for half of the time that is
-// left. The connections that are open after that have not sent a whole request
-// (browsers and load balancers open some ahead) or do not read their answer.
-// All events are drained by now, so cutting them loses nothing.
-func (n *node) closeHTTP(ctx context.Context) {
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
-		defer cancel()
-	}
-	if err := n.http.Shutdown(ctx); err != nil {
-		n.log.Warn("cutting connections that are in the middle of a request", "reason", err)
-	}
 }
 
 // warn says what an operator should know about this configuration.

@@ -48,7 +48,8 @@ func newHealthcheckCommand() *cobra.Command {
 		Short: "Ask a running server whether it takes events",
 		Long: `Ask GET /readyz of a running server. Exits with 0 when it takes events and with
 1 when it does not or cannot be reached. Without --url it asks the address of
---listen (SEKALI_LISTEN) on this machine, which is right inside a container.`,
+--listen (SEKALI_LISTEN) on this machine, which is right inside a container. It
+does not read a configuration file.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if url == "" {

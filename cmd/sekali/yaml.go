@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 
@@ -40,12 +43,16 @@ func sourceOf(f *pflag.Flag) string {
 // set from a document of "name: value" lines. A name that is not a flag is an
 // error.
 func applyYAML(flags *pflag.FlagSet, file string, text []byte) error {
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, second yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil // an empty file
+	case err != nil:
 		return usageErrorf("%s: %w", file, err)
 	}
-	if document.Kind == 0 {
-		return nil // an empty file
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return usageErrorf("%s: the file should hold one document, without a line of ---", file)
 	}
 	top := document.Content[0]
 	if top.Kind != yaml.MappingNode {
@@ -58,7 +65,7 @@ func applyYAML(flags *pflag.FlagSet, file string, text []byte) error {
 		switch {
 		case f == nil || key.Value == "config" || key.Value == "help" || key.Value == "output":
 			return usageErrorf("%s:%d: unknown key %q%s", file, key.Line, key.Value, suggestion(flags, key.Value))
-		case value.Kind != yaml.ScalarNode:
+		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
 			return usageErrorf("%s:%d: %s should be a single value", file, value.Line, key.Value)
 		case seen[key.Value]:
 			return usageErrorf("%s:%d: %s appears twice", file, key.Line, key.Value)

@@ -34,6 +34,12 @@ var rules = []rule{
 		"cmd is the only place that wires, so it may import every package of ours; libraries for anything but the command line belong into the package that uses them",
 	},
 	{
+		"sekali/persistence/storetest",
+		[]string{"sekali"},
+		[]string{"github.com/stretchr/testify"},
+		"the conformance suite knows what every store promises and no store",
+	},
+	{
 		"sekali/persistence",
 		[]string{"sekali"},
 		[]string{"modernc.org/sqlite"},

@@ -4,19 +4,31 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"sekali"
 )
 
 // Checkpoints move the WAL into the database. They run on the writer
 // connection between two commits, after the answers of the commit before them
-// were given. The sizes come from docs/durability.md: a checkpoint of 16 MiB
-// is short, and a WAL that readers kept from shrinking is cut back at 64 MiB.
+// were given.
 const (
-	passiveBytes  = 16 << 20
+	// passiveBytes of WAL are moved in a short time, and they fit into the first
+	// region of the -shm file (4,062 frames of 4 KiB): a larger WAL makes that
+	// file grow, which fails when the disk is full.
+	passiveBytes = 12 << 20
+	// truncateBytes is where a WAL that readers kept from shrinking is cut back.
 	truncateBytes = 64 << 20
-	idleTime      = time.Second
+	// pressureBytes is where writing stops until a reader gives way: some
+	// program has held a snapshot for so long that the disk is at stake.
+	pressureBytes = 1 << 30
+
+	idleTime = time.Second
 	// truncateWait is how long a truncating checkpoint may wait for readers,
 	// and with it the longest time that it holds up a commit on their account.
 	truncateWait = 100 * time.Millisecond
+	// retryTime is how long a checkpoint that a reader stood in the way of is
+	// not tried again, lest every commit waits for it.
+	retryTime = time.Second
 )
 
 type checkpointMode string
@@ -27,21 +39,25 @@ const (
 	truncate checkpointMode = "truncate"
 )
 
-// checkpointLoop checkpoints by size after commits, and once after a second
-// without any.
+// checkpointLoop checkpoints by size after commits, and once a second while
+// there are none and the WAL is in use.
 func (s *Store) checkpointLoop() {
 	idle := time.NewTimer(idleTime)
 	defer idle.Stop()
+	var notBefore time.Time
 	for {
 		var err error
 		select {
 		case <-s.closing:
 			return
 		case <-s.dirty:
+			err = s.inTurn(func() error { return s.checkpointBySize(&notBefore) })
 			idle.Reset(idleTime)
-			err = s.checkpointBySize()
 		case <-idle.C:
 			err = s.inTurn(func() error { return s.checkpoint(passive) })
+			if s.walInUse.Load() > 0 {
+				idle.Reset(idleTime)
+			}
 		}
 		if err != nil {
 			s.log.Warn("checkpoint failed", "error", err)
@@ -49,19 +65,35 @@ func (s *Store) checkpointLoop() {
 	}
 }
 
-func (s *Store) checkpointBySize() error {
-	return s.inTurn(func() error {
-		size, err := s.walBytes(look)
-		switch {
-		case err != nil:
-			return err
-		case size >= truncateBytes:
-			return s.checkpoint(truncate)
-		case size >= passiveBytes:
-			return s.checkpoint(passive)
-		}
+func (s *Store) checkpointBySize(notBefore *time.Time) error {
+	if err := s.checkpoint(look); err != nil {
+		return err
+	}
+	size := s.walInUse.Load()
+	if size < passiveBytes || time.Now().Before(*notBefore) {
 		return nil
-	})
+	}
+	mode := passive
+	if size >= truncateBytes {
+		mode = truncate
+	}
+	err := s.checkpoint(mode)
+	if s.walInUse.Load() >= passiveBytes {
+		*notBefore = time.Now().Add(retryTime)
+	}
+	return err
+}
+
+// checkPressure refuses a write while the WAL is larger than the disk should
+// have to bear.
+func (s *Store) checkPressure() error {
+	if s.walInUse.Load() < s.pressure {
+		return nil
+	}
+	return &sekali.Error{
+		Code: sekali.CodeWALPressure, RetryAfter: 5 * time.Second,
+		Message: "another program has kept the database from being written back for too long; end it, then send the request again with the same ids",
+	}
 }
 
 // inTurn runs f with the writer connection, unless the store is closing or has
@@ -86,7 +118,10 @@ func (s *Store) checkpoint(mode checkpointMode) error {
 		}
 		defer func() { _ = s.setBusyTimeout(5 * time.Second) }() // a failure shows at the next commit
 	}
-	_, err := s.walBytes(mode)
+	size, err := s.walBytes(mode)
+	if err == nil {
+		s.walInUse.Store(size)
+	}
 	return err
 }
 
@@ -96,7 +131,7 @@ func (s *Store) setBusyTimeout(d time.Duration) error {
 }
 
 // walBytes runs a checkpoint of the given mode and returns how much of the WAL
-// was in use before it, in bytes, whatever the size of its file.
+// is in use after it, in bytes, whatever the size of its file.
 func (s *Store) walBytes(mode checkpointMode) (int64, error) {
 	const frame = 4096 + 24 // page size and frame header
 	var busy, frames, moved int64

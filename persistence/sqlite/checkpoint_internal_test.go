@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"sekali"
 )
 
 const mebibyte = 1 << 20
@@ -100,6 +102,39 @@ func TestAHeldReadTransactionDoesNotStopIngest(t *testing.T) {
 	withWriter(t, s, func() error { return s.checkpoint(truncate) })
 	require.Zero(t, walFile(t, s))
 	requireUnique(t, s, 82)
+}
+
+// TestAReaderThatHoldsTheWALIsNotWaitedForAtEveryCommit has the checkpointer's
+// own rule checked with a reader in the way.
+func TestAReaderThatHoldsTheWALIsNotWaitedForAtEveryCommit(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	mustAppend(t, s, batchOf("t", 1_000_000, 1, 10))
+	end := holdRead(t, s)
+	defer end()
+	appendMebibytes(t, s, 0, 20)
+	var notBefore time.Time
+	withWriter(t, s, func() error { return s.checkpointBySize(&notBefore) })
+	require.GreaterOrEqual(t, s.walInUse.Load(), int64(passiveBytes), "the control: the reader did hold the WAL")
+	require.True(t, notBefore.After(time.Now()), "the next try is later, not after the next commit")
+}
+
+func TestWritesAreRefusedWhileTheWALIsTooLarge(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	s.pressure = 2 * mebibyte
+	mustAppend(t, s, batchOf("t", 1_000_000, 1, 10))
+	end := holdRead(t, s)
+	refused := &sekali.Error{Code: sekali.CodeWALPressure}
+	n := 0
+	require.Eventually(t, func() bool { // the checkpointer notes the size after a commit
+		n++
+		_, err := s.AppendBatch(t.Context(), batchOf("t", n*4, 4, mebibyte/4))
+		return errors.Is(err, refused)
+	}, time.Minute, time.Millisecond)
+	end()
+	require.Eventually(t, func() bool {
+		_, err := s.AppendBatch(t.Context(), batchOf("u", 0, 1, 10))
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "it recovers by itself when the reader has gone")
 }
 
 func TestTheWALIsEmptyAfterClose(t *testing.T) {

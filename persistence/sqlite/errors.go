@@ -13,12 +13,13 @@ import (
 
 // primaryCode returns the SQLite result code of err without its extension, or
 // 0 when err does not come from SQLite.
-func primaryCode(err error) int {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return 0
+func primaryCode(err error) int { return extendedCode(err) & 0xff }
+
+func extendedCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()
 	}
-	return e.Code() & 0xff
+	return 0
 }
 
 // writeError gives a failed write its code. Only "busy" and "full" leave the
@@ -31,7 +32,9 @@ func writeError(err error) *sekali.Error {
 			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,
 			Message: "the database is locked by another program; send the request again with the same ids",
 		}
-	case primaryCode(err) == sqlite3.SQLITE_FULL:
+	case primaryCode(err) == sqlite3.SQLITE_FULL, extendedCode(err) == sqlite3.SQLITE_IOERR_SHMSIZE:
+		// SHMSIZE is a full disk as well: the -shm file, which holds no data
+		// and is never synced, could not grow. The transaction was rolled back.
 		return &sekali.Error{
 			Code: sekali.CodeStorageFull, RetryAfter: 10 * time.Second, Err: err,
 			Message: "the disk is full; free space, then send the request again with the same ids",
@@ -47,12 +50,20 @@ func failed(err error) *sekali.Error {
 	return &e
 }
 
+// errReadersBusy says that no read connection became free in time.
+var errReadersBusy = errors.New("all read connections are in use")
+
 // readError gives a failed read its code. Reads do not stop the store.
 func readError(err error) error {
 	var known *sekali.Error
 	switch {
 	case errors.As(err, &known):
 		return err
+	case errors.Is(err, errReadersBusy):
+		return &sekali.Error{
+			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,
+			Message: "too many queries are running; ask again after the time in Retry-After",
+		}
 	case errors.Is(err, context.DeadlineExceeded), primaryCode(err) == sqlite3.SQLITE_INTERRUPT, primaryCode(err) == sqlite3.SQLITE_BUSY:
 		return &sekali.Error{
 			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,

@@ -72,11 +72,13 @@ type Store struct {
 	turn   chan struct{}
 	writer *writer
 
-	failure atomic.Pointer[sekali.Error] // set once: no further writes
-	dirty   chan struct{}                // wakes the checkpointer after a commit
-	closing chan struct{}
-	closed  sync.Once
-	done    sync.WaitGroup
+	failure  atomic.Pointer[sekali.Error] // set once: no further writes
+	walInUse atomic.Int64                 // bytes, as the last checkpoint found
+	pressure int64                        // walInUse from which writes are refused
+	dirty    chan struct{}                // wakes the checkpointer after a commit
+	closing  chan struct{}
+	closed   sync.Once
+	done     sync.WaitGroup
 }
 
 var _ sekali.Store = (*Store)(nil)
@@ -100,7 +102,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock, window: searchWindow,
+		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock, window: searchWindow, pressure: pressureBytes,
 		turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	defer func() {
@@ -117,13 +119,29 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.readers, err = sql.Open("sqlite", readerDSN(s.path)); err != nil {
 		return nil, fmt.Errorf("open the readers: %w", err)
 	}
-	s.readers.SetMaxOpenConns(o.Readers)
-	s.readers.SetMaxIdleConns(o.Readers)
-	if err := s.readers.PingContext(ctx); err != nil {
+	if err := openReaders(ctx, s.readers, o.Readers); err != nil {
 		return nil, fmt.Errorf("open the readers: %w", err)
 	}
 	s.done.Go(s.checkpointLoop)
 	return s, nil
+}
+
+// openReaders opens n connections that stay open: at the moment of need the
+// process might be out of descriptors.
+func openReaders(ctx context.Context, db *sql.DB, n int) (err error) {
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	for range n {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }() // gives it back to the pool
+		if err := conn.PingContext(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AppendBatch implements sekali.Store.
@@ -135,6 +153,9 @@ func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (sekali.Appende
 	}
 	defer s.endTurn()
 	if err := s.failure.Load(); err != nil {
+		return sekali.Appended{}, err
+	}
+	if err := s.checkPressure(); err != nil {
 		return sekali.Appended{}, err
 	}
 	appended, err := s.writer.appendBatch(b)
@@ -180,9 +201,11 @@ func (s *Store) Close() error {
 		s.done.Wait()
 		s.turn <- struct{}{} // waits for a running AppendBatch; never given back
 		if s.failure.Load() == nil {
-			err = s.checkpoint(truncate)
+			if err := s.checkpoint(truncate); err != nil {
+				s.log.Warn("the WAL stays for the next start", "error", err)
+			}
 		}
-		err = errors.Join(err, s.release())
+		err = s.release()
 	})
 	return err
 }
