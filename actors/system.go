@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,15 +138,23 @@ func (s *System) onActorEvent(event any) {
 	}
 }
 
-// startSweeper looks for idle topics four times per idle time.
+// startSweeper looks for idle topics four times per idle time. When the last
+// one is gone it gives the memory of the busy time back to the operating
+// system, which the runtime by itself does only over many minutes.
 func (s *System) startSweeper(idle time.Duration) (stop func()) {
 	ticker := time.NewTicker(max(idle/4, time.Millisecond))
 	quit := make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() {
+		busy := false
 		for {
 			select {
 			case now := <-ticker.C:
+				_, topics := s.admission.inUse()
+				if busy && topics == 0 {
+					debug.FreeOSMemory()
+				}
+				busy = topics > 0
 				s.actors.Root.Send(s.router, &sweepIdle{before: now.Add(-idle)})
 			case <-quit:
 				return

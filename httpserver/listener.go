@@ -24,7 +24,7 @@ func (l retryListener) Accept() (net.Conn, error) {
 		if err == nil || !passes(err) {
 			return conn, err
 		}
-		l.log.Warn("cannot accept a connection, trying again", "error", err, "wait", wait)
+		l.log.Warn("cannot accept a connection, trying again", "error", err, "wait", wait.String())
 		time.Sleep(wait)
 	}
 }

@@ -166,7 +166,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			s.writeError(ctx, fmt.Errorf("panic: %v", p))
 		}
 		s.log.Debug("request", "method", string(ctx.Method()), "path", string(ctx.Path()),
-			"status", ctx.Response.StatusCode(), "duration", time.Since(start), "request_id", requestID(ctx))
+			"status", ctx.Response.StatusCode(), "duration", time.Since(start).String(), "request_id", requestID(ctx))
 	}()
 	setSecurityHeaders(ctx)
 	if err := s.dispatch(ctx); err != nil {

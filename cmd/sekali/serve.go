@@ -90,7 +90,7 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	select {
 	case <-ctx.Done():
 	case s := <-signals:
-		n.log.Info("shutting down", "signal", s.String(), "timeout", n.config.shutdownTimeout)
+		n.log.Info("shutting down", "signal", s.String(), "timeout", n.config.shutdownTimeout.String())
 	case <-n.system.Failed():
 		failure = exitWith(exitStorage, errors.New("the storage failed; nothing after the last answer was stored, the log says why"))
 	case err := <-served:

@@ -23,6 +23,9 @@ const (
 	pressureBytes = 1 << 30
 
 	idleTime = time.Second
+	// restTime without a commit ends with the writer's page cache (64 MiB) being
+	// given back.
+	restTime = time.Minute
 	// truncateWait is how long a truncating checkpoint may wait for readers,
 	// and with it the longest time that it holds up a commit on their account.
 	truncateWait = 100 * time.Millisecond
@@ -39,8 +42,8 @@ const (
 	truncate checkpointMode = "truncate"
 )
 
-// checkpointLoop checkpoints by size after commits, and once a second while
-// there are none and the WAL is in use.
+// checkpointLoop checkpoints by size after commits, once a second while there
+// are none and the WAL is in use, and puts the writer to rest behind that.
 func (s *Store) checkpointLoop() {
 	idle := time.NewTimer(idleTime)
 	defer idle.Stop()
@@ -54,9 +57,15 @@ func (s *Store) checkpointLoop() {
 			err = s.inTurn(func() error { return s.checkpointBySize(&notBefore) })
 			idle.Reset(idleTime)
 		case <-idle.C:
+			if s.walInUse.Load() == 0 {
+				err = s.inTurn(s.rest)
+				break
+			}
 			err = s.inTurn(func() error { return s.checkpoint(passive) })
 			if s.walInUse.Load() > 0 {
 				idle.Reset(idleTime)
+			} else {
+				idle.Reset(restTime)
 			}
 		}
 		if err != nil {
@@ -81,6 +90,12 @@ func (s *Store) checkpointBySize(notBefore *time.Time) error {
 	if s.walInUse.Load() >= passiveBytes {
 		*notBefore = time.Now().Add(retryTime)
 	}
+	return err
+}
+
+// rest frees the memory that the writer can do without.
+func (s *Store) rest() error {
+	_, err := s.writer.db.Exec("pragma shrink_memory")
 	return err
 }
 
