@@ -48,11 +48,22 @@ func (l limitedListener) refuse(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// countedConn is open until its first Close.
+// countedConn is open until its first Close. It remembers that its sender has
+// ended.
 type countedConn struct {
 	net.Conn
-	once sync.Once
-	open *atomic.Int64
+	once  sync.Once
+	open  *atomic.Int64
+	ended atomic.Bool
+}
+
+// Read implements net.Conn.
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.ended.Store(true)
+	}
+	return n, err
 }
 
 // Close implements net.Conn.

@@ -143,8 +143,6 @@ func (s *Server) handleProtocolError(ctx *fasthttp.RequestCtx, err error) {
 	)
 	answer := problem(codeMalformed, "this is not a well-formed HTTP/1.1 request")
 	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		answer = problem(codeBodyTooLarge, "the body is larger than "+strconv.Itoa(s.MaxBodyBytes)+" bytes; send smaller batches")
 	case errors.As(err, &smallBuffer):
 		answer = problem(codeHeadersTooLarge, "the request line and headers are larger than 8 KiB together")
 	case errors.As(err, &netErr) && netErr.Timeout():

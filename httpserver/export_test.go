@@ -2,8 +2,11 @@ package httpserver
 
 import "github.com/valyala/fasthttp"
 
-// WrapHandler puts a handler of a test around the server's own. It must be
-// called before Serve.
+// WrapHandler puts a handler of a test around the one that answers received
+// requests. It must be called before Serve.
 func (s *Server) WrapHandler(wrap func(next fasthttp.RequestHandler) fasthttp.RequestHandler) {
-	s.http.Handler = wrap(s.http.Handler)
+	s.answer = wrap(s.answer)
 }
+
+// InFlightBodies returns the bytes that bodies are charged for.
+func (s *Server) InFlightBodies() int64 { return s.bodies.inFlight.Load() }

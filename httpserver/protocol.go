@@ -6,13 +6,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// checkProtocol refuses what fasthttp takes and HTTP/1.1 does not allow. Where
-// two readers could see different ends of a request (RFC 9112, 6.1 and 6.3)
-// the connection is closed as well, so that nothing is smuggled in behind it.
+// checkProtocol refuses what fasthttp takes and HTTP/1.1 does not allow, before
+// anything of the body is read. Where two readers could see different ends of
+// a request (RFC 9112, 6.1 and 6.3) something could be smuggled in behind it,
+// so the connection must be closed after an error.
 func checkProtocol(ctx *fasthttp.RequestCtx) error {
 	h := &ctx.Request.Header
 	if why := framingFault(h); why != "" {
-		ctx.SetConnectionClose()
 		return problem(codeMalformed, why)
 	}
 	if expect := h.Peek("Expect"); len(expect) > 0 && !bytes.EqualFold(expect, []byte("100-continue")) {

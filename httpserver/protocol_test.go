@@ -132,7 +132,7 @@ func TestABodyThatIsTooLargeIsRefusedWhereverItGoes(t *testing.T) {
 	s := setup{}
 	s.http.MaxBodyBytes = 10
 	n := start(t, s)
-	answers := n.raw("GET", "/stats", "GET /stats HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+	answers := n.raw("GET", "/stats", "GET /stats HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{")
 	require.Len(t, answers, 1)
 	refused(t, answers[0], http.StatusRequestEntityTooLarge, "body_too_large")
 }

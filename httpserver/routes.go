@@ -47,9 +47,6 @@ func apiRoutes() []route {
 // decoded once, so that a topic may hold a slash; what is routed is what is
 // used. fasthttp's own normalized path is not looked at.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx) error {
-	if err := checkProtocol(ctx); err != nil {
-		return err
-	}
 	segments, err := splitPath(string(ctx.URI().PathOriginal()))
 	if err != nil {
 		return err

@@ -49,20 +49,24 @@ type Build struct{ Version, Commit, Date, Go string }
 
 // Options of a Server. Zero values mean the documented defaults.
 type Options struct {
-	MaxBodyBytes   int           // request body (default 8 MiB); beyond it 413
-	MaxBatchEvents int           // events in a request (default 10,000); beyond it 413
-	MaxConnections int           // open connections (default 4,096)
-	RequestTimeout time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
-	ReadTimeout    time.Duration // for receiving one request (default 30 s); beyond it 408
-	WriteTimeout   time.Duration // for sending an answer, or one page of a stream (default 30 s)
-	IdleTimeout    time.Duration // between two requests of a connection (default 2 min)
-	Durability     string        // shown in /stats and in answers unless it is "durable"
-	Build          Build
-	Logger         *slog.Logger // default: discards
+	MaxBodyBytes   int // request body (default 8 MiB); beyond it 413
+	MaxBatchEvents int // events in a request (default 10,000); beyond it 413
+	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
+	// 16 KiB of each (default 64 MiB); beyond it 503.
+	MaxInFlightBodyBytes int64
+	MaxConnections       int           // open connections (default 4,096)
+	RequestTimeout       time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
+	ReadTimeout          time.Duration // for receiving one request (default 30 s); beyond it 408
+	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
+	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
+	Durability           string        // shown in /stats and in answers unless it is "durable"
+	Build                Build
+	Logger               *slog.Logger // default: discards
 }
 
 func (o Options) withDefaults() Options {
 	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 8<<20)
+	o.MaxInFlightBodyBytes = cmp.Or(o.MaxInFlightBodyBytes, 64<<20)
 	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, 10_000)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 4096)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
@@ -87,7 +91,9 @@ type Server struct {
 	log    *slog.Logger
 	http   *fasthttp.Server
 	ids    requestIDs
+	bodies bodies
 	routes []route
+	answer fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve accepts from
@@ -98,6 +104,8 @@ type Server struct {
 func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
+	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		ErrorHandler:                 s.handleProtocolError,
@@ -108,6 +116,9 @@ func New(domain Domain, o Options) *Server {
 		WriteTimeout:                 o.WriteTimeout,
 		IdleTimeout:                  o.IdleTimeout,
 		MaxRequestBodySize:           o.MaxBodyBytes,
+		StreamRequestBody:            true, // bodies.receive reads it, and keeps to the limit
+		HeaderReceived:               s.bodies.headerReceived,
+		ExpectHandler:                s.handleExpect,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
 		SecureErrorLogMessage:        true,
@@ -169,9 +180,40 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			"status", ctx.Response.StatusCode(), "duration", time.Since(start).String(), "request_id", requestID(ctx))
 	}()
 	setSecurityHeaders(ctx)
+	received, err := s.receive(ctx)
+	if err != nil {
+		s.writeError(ctx, err)
+		ctx.SetConnectionClose()
+		return
+	}
+	defer s.bodies.release(ctx, received)
+	s.answer(ctx)
+}
+
+// receive takes in a request whose header has been read.
+func (s *Server) receive(ctx *fasthttp.RequestCtx) (*body, error) {
+	if err := checkProtocol(ctx); err != nil {
+		return nil, err
+	}
+	return s.bodies.receive(ctx)
+}
+
+func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	if err := s.dispatch(ctx); err != nil {
 		s.writeError(ctx, err)
 	}
+}
+
+// handleExpect answers "Expect: 100-continue": a body that is too large is
+// refused before it is sent.
+func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
+	if ctx.Request.Header.ContentLength() <= s.MaxBodyBytes {
+		return fasthttp.StatusContinue
+	}
+	s.ids.assign(ctx)
+	setSecurityHeaders(ctx)
+	s.writeError(ctx, s.bodies.tooLarge())
+	return ctx.Response.StatusCode()
 }
 
 // setSecurityHeaders keeps browsers from guessing types, framing the pages or

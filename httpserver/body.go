@@ -1,0 +1,155 @@
+package httpserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"sekali"
+)
+
+const (
+	// freeBodyBytes of each body are not charged: small requests get through
+	// however many large ones are under way.
+	freeBodyBytes = 16 << 10
+	// maxPooledBody is the largest buffer that is kept for the next request.
+	maxPooledBody = 1 << 20
+)
+
+// bodies receives request bodies into memory that grows with what has arrived,
+// not with what was announced, and that is bounded over all connections.
+// fasthttp itself would take the announced length at once for each of them.
+type bodies struct {
+	maxBody     int   // of one request
+	maxInFlight int64 // of all together, beyond freeBodyBytes each
+	timeout     time.Duration
+	inFlight    atomic.Int64
+	pool        sync.Pool // of *body
+}
+
+// body is a received body; release gives it back.
+type body struct {
+	bytes   []byte
+	charged int64
+}
+
+// headerReceived keeps fasthttp from waiting for the first 8 KiB of a body that
+// will be refused for its length: it waits for one byte.
+func (b *bodies) headerReceived(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
+	if h.ContentLength() > b.maxBody {
+		c.MaxRequestBodySize = 1
+	}
+	return c
+}
+
+// receive reads the body to its end and makes it the request's PostBody until
+// release. After an error the connection must be closed: its next bytes are
+// still those of this body.
+func (b *bodies) receive(ctx *fasthttp.RequestCtx) (*body, error) {
+	length := ctx.Request.Header.ContentLength()
+	if length > b.maxBody {
+		return nil, b.tooLarge()
+	}
+	stream := ctx.RequestBodyStream()
+	if stream == nil || length == 0 {
+		return nil, nil
+	}
+	received := b.get()
+	err := b.readAll(stream, length, received)
+	if err == nil && length < 0 && !chunksEnded(ctx) {
+		err = b.broken(io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		b.release(ctx, received)
+		return nil, err
+	}
+	ctx.Request.SetBodyRaw(received.bytes)
+	return received, nil
+}
+
+// chunksEnded reports whether a chunked body that has been read had its last
+// chunk. fasthttp takes the end of the connection for one, and half a body for
+// a whole.
+func chunksEnded(ctx *fasthttp.RequestCtx) bool {
+	conn, ok := ctx.Conn().(*countedConn)
+	return ok && !conn.ended.Load()
+}
+
+func (b *bodies) readAll(stream io.Reader, length int, into *body) error {
+	for {
+		if len(into.bytes) == cap(into.bytes) && !b.grow(into) {
+			return &sekali.Error{
+				Code: sekali.CodeOverloaded, RetryAfter: time.Second,
+				Message: "the server is receiving its limit of " + strconv.FormatInt(b.maxInFlight, 10) + " bytes; send the request again, with the same ids, after the time in Retry-After",
+			}
+		}
+		n, err := stream.Read(into.bytes[len(into.bytes):cap(into.bytes)])
+		into.bytes = into.bytes[:len(into.bytes)+n]
+		switch {
+		case len(into.bytes) > b.maxBody:
+			return b.tooLarge()
+		case errors.Is(err, io.EOF) && (length < 0 || len(into.bytes) == length):
+			return nil
+		case err != nil:
+			return b.broken(err)
+		}
+	}
+}
+
+func (b *bodies) tooLarge() error {
+	return problem(codeBodyTooLarge, "the body is larger than "+strconv.Itoa(b.maxBody)+" bytes; send smaller batches")
+}
+
+// broken answers for a body that did not come whole.
+func (b *bodies) broken(err error) error {
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+		return problem(codeRequestTimeout, "the request did not arrive within "+b.timeout.String())
+	}
+	return problem(codeMalformed, "the body is not as long as announced, or not well-formed chunks")
+}
+
+// grow doubles a buffer, unless that exceeds what all bodies may take.
+func (b *bodies) grow(a *body) bool {
+	more := int64(cap(a.bytes))
+	if b.inFlight.Add(more) > b.maxInFlight {
+		b.inFlight.Add(-more)
+		return false
+	}
+	a.charged += more
+	bytes := make([]byte, len(a.bytes), 2*cap(a.bytes))
+	copy(bytes, a.bytes)
+	a.bytes = bytes
+	return true
+}
+
+// get returns a buffer, a large one only while there is room for it.
+func (b *bodies) get() *body {
+	a, ok := b.pool.Get().(*body)
+	if ok {
+		charge := int64(cap(a.bytes)) - freeBodyBytes
+		if b.inFlight.Add(charge) <= b.maxInFlight {
+			a.bytes, a.charged = a.bytes[:0], charge
+			return a
+		}
+		b.inFlight.Add(-charge)
+	}
+	return &body{bytes: make([]byte, 0, freeBodyBytes)}
+}
+
+// release takes a body, which may be nil, from its request.
+func (b *bodies) release(ctx *fasthttp.RequestCtx, a *body) {
+	if a == nil {
+		return
+	}
+	ctx.Request.ResetBody()
+	b.inFlight.Add(-a.charged)
+	if cap(a.bytes) <= maxPooledBody {
+		b.pool.Put(a)
+	}
+}
