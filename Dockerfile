@@ -21,8 +21,8 @@ RUN go mod download
 
 COPY . .
 ARG VERSION=dev
-ARG COMMIT=""
-ARG DATE=""
+ARG COMMIT=unknown
+ARG DATE=unknown
 # Nothing can be made or owned in an empty root, so /data comes from here too.
 RUN CGO_ENABLED=0 go build -trimpath \
       -ldflags "-s -w -X sekali/internal/buildinfo.version=${VERSION} -X sekali/internal/buildinfo.commit=${COMMIT} -X sekali/internal/buildinfo.date=${DATE}" \
@@ -31,8 +31,8 @@ RUN CGO_ENABLED=0 go build -trimpath \
 
 FROM scratch
 ARG VERSION=dev
-ARG COMMIT=""
-ARG DATE=""
+ARG COMMIT=unknown
+ARG DATE=unknown
 LABEL org.opencontainers.image.title="Sekali" \
       org.opencontainers.image.description="The event gate that stores and counts each event once." \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -13,7 +13,7 @@ TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit check fmt vet lint generated tidy generate fuzz bench loadtest image clean
+.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench loadtest image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ test: test-tools ## install what the tests need, and run them all with the race 
 	$(GO) test $(TEST_FLAGS) ./...
 
 test-tools:
-	@apptest/container/install.sh
+	@apptest/install.sh
 
 unit: ## run the tests without the container
 	$(GO) test $(TEST_FLAGS) $$($(GO) list ./... | grep -v apptest/container)

@@ -52,7 +52,8 @@ type committer struct {
 	paused    time.Time   // no transaction for tallies alone before this, after one failed
 }
 
-// settleRequest waits until the first n tallies have been written or given up.
+// settleRequest waits until the first upTo tallies have been written or put
+// back.
 type settleRequest struct {
 	upTo uint64
 	done chan struct{}

@@ -177,6 +177,11 @@ func (s *System) startSweeper(idle time.Duration) (stop func()) {
 //
 // Next: [admission.admit], then [routerActor.routeIngest].
 func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error) {
+	select {
+	case <-s.Failed(): // also for ids that memory would know
+		return nil, sekali.ErrStorageFailed
+	default:
+	}
 	request := &ingestRequest{results: make([]sekali.Result, len(events)), done: make(chan struct{})}
 	parts, bytes := split(events, request)
 	request.openParts.Store(int32(len(parts)))

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -220,48 +219,6 @@ func TestSystemTopicCountsAndEventsAreSettledBeforeTheyAreRead(t *testing.T) {
 	}
 }
 
-func TestSystemRefusesWhatIsOverItsLimitsAndTakesNothingOfIt(t *testing.T) {
-	batch := func(topic string, n int) []sekali.Event {
-		var events []sekali.Event
-		for i := range n {
-			events = append(events, eventOf(topic, fmt.Sprint(topic, i)))
-		}
-		return events
-	}
-	cases := []struct {
-		name    string
-		options Options
-		second  []sekali.Event
-		code    sekali.Code
-	}{
-		{"events of the node", Options{MaxInFlightEvents: 10, MaxTopicInFlightEvents: 10}, batch("b", 3), sekali.CodeOverloaded},
-		{"bytes of the node", Options{MaxInFlightBytes: 3000}, batch("b", 4), sekali.CodeOverloaded},
-		{"events of the topic", Options{MaxTopicInFlightEvents: 10}, batch("a", 3), sekali.CodeTopicOverloaded},
-		{"one topic of several", Options{MaxTopicInFlightEvents: 10}, append(batch("b", 1), batch("a", 3)...), sekali.CodeTopicOverloaded},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			g := newGate()
-			s, store := startSystem(t, c.options, g.pass)
-			defer g.release()
-			first := ingestAsync(t.Context(), s, batch("a", 8)...)
-			<-g.arrived
-			_, err := s.Ingest(t.Context(), c.second)
-			require.Equal(t, c.code, sekali.CodeOf(err))
-			var known *sekali.Error
-			require.ErrorAs(t, err, &known)
-			require.Positive(t, known.RetryAfter)
-			g.release()
-			require.NoError(t, (<-first).err)
-			page, err := store.Events(t.Context(), sekali.EventsQuery{Limit: 100})
-			require.NoError(t, err)
-			require.Len(t, page.Events, 8, "nothing of the refused request is stored")
-			_, err = s.Ingest(t.Context(), c.second)
-			require.NoError(t, err, "there is room again")
-		})
-	}
-}
-
 func TestSystemEndsTheWaitWithTheContextAndStoresAllTheSame(t *testing.T) {
 	g := newGate()
 	s, store := startSystem(t, Options{}, g.pass)
@@ -277,155 +234,6 @@ func TestSystemEndsTheWaitWithTheContextAndStoresAllTheSame(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestSystemAnswersEveryoneWhenACommitFails(t *testing.T) {
-	full := &sekali.Error{Code: sekali.CodeStorageFull, Message: "full", RetryAfter: time.Second}
-	var fail atomic.Bool
-	fail.Store(true)
-	s, _ := startSystem(t, Options{}, func(sekali.Batch) error {
-		if fail.Load() {
-			return full
-		}
-		return nil
-	})
-	_, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a"), eventOf("u", "b")})
-	require.ErrorIs(t, err, full)
-	require.NoError(t, s.Ready(), "a full disk may pass")
-	stats, err := s.Stats(t.Context())
-	require.NoError(t, err)
-	require.Zero(t, stats.Received(), "what failed is not counted")
-	fail.Store(false)
-	results, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a")})
-	require.NoError(t, err)
-	require.Equal(t, sekali.OutcomeStored, results[0].Outcome)
-}
-
-func TestSystemStopsAcknowledgingWhenTheStorageFails(t *testing.T) {
-	for name, appending := range map[string]func(sekali.Batch) error{
-		"with its own error": func(sekali.Batch) error { return sekali.ErrStorageFailed },
-		"with any other":     func(sekali.Batch) error { return errors.New("disk on fire") },
-		"by a panic":         func(sekali.Batch) error { panic("store is broken") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, store := startSystem(t, Options{}, appending)
-			_, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a")})
-			require.ErrorIs(t, err, sekali.ErrStorageFailed)
-			<-s.Failed()
-			require.ErrorIs(t, s.Ready(), sekali.ErrStorageFailed)
-			store.appending = nil
-			calls := store.batches.Load()
-			_, err = s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a")})
-			require.ErrorIs(t, err, sekali.ErrStorageFailed, "a store that failed once is not asked again")
-			require.Equal(t, calls, store.batches.Load())
-		})
-	}
-}
-
-// TestTopicRestartsAndAnswersItsWaiters makes a topic's actor panic while
-// requests wait at it and others are in its mailbox.
-func TestTopicRestartsAndAnswersItsWaiters(t *testing.T) {
-	g := newGate()
-	s, store := startSystem(t, Options{}, g.pass)
-	defer g.release()
-	waiting := []<-chan answer{ingestAsync(t.Context(), s, eventOf("t", "a"))}
-	<-g.arrived
-	for i := range 20 {
-		waiting = append(waiting, ingestAsync(t.Context(), s, eventOf("t", fmt.Sprint(i))))
-	}
-	require.Eventually(t, func() bool { events, _ := s.admission.inUse(); return events == 21 }, 10*time.Second, time.Millisecond)
-	before := generations.Load()
-	s.admission.mu.Lock()
-	pid := s.admission.topics["t"].pid
-	s.admission.mu.Unlock()
-	s.actors.Root.Send(pid, &batchCommitted{generation: before}) // decides fewer events than it should
-	for _, w := range waiting {
-		require.Equal(t, sekali.CodeTopicRestarted, sekali.CodeOf((<-w).err))
-	}
-	require.Eventually(t, func() bool { return generations.Load() > before }, 10*time.Second, time.Millisecond)
-	g.release()
-	results, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a")})
-	require.NoError(t, err, "the new instance works, and ignores the answer to the old one's batch")
-	require.Equal(t, sekali.OutcomeDuplicate, results[0].Outcome, "the old one's batch had been committed")
-	events, _ := s.admission.inUse()
-	require.Zero(t, events)
-	stats, err := s.Stats(t.Context())
-	require.NoError(t, err)
-	totals, err := store.Totals(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, totals.Unique, stats.Unique, "what nobody could be told of is counted all the same")
-	require.Equal(t, totals.Topics, stats.TopicsTotal)
-}
-
-// TestRestartsHaveNoLimit holds the strategy against the library's default,
-// which stops an actor silently at its eleventh failure in ten seconds.
-func TestRestartsHaveNoLimit(t *testing.T) {
-	s, _ := startSystem(t, Options{}, nil)
-	for i := range 30 {
-		_, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", fmt.Sprint(i))})
-		require.NoError(t, err)
-		s.admission.mu.Lock()
-		pid := s.admission.topics["t"].pid
-		s.admission.mu.Unlock()
-		before := generations.Load()
-		s.actors.Root.Send(pid, (*ingestPart)(nil))
-		require.Eventually(t, func() bool { return generations.Load() > before }, 10*time.Second, 100*time.Microsecond)
-	}
-}
-
-func TestDrainAnswersWhatIsInFlightAndRefusesTheRest(t *testing.T) {
-	g := newGate()
-	s, _ := startSystem(t, Options{}, g.pass)
-	defer g.release()
-	reply := ingestAsync(t.Context(), s, eventOf("t", "a"))
-	<-g.arrived
-	drained := make(chan error, 1)
-	go func() { drained <- s.Drain(context.Background()) }()
-	require.Eventually(t, func() bool {
-		s.admission.mu.Lock()
-		defer s.admission.mu.Unlock()
-		return s.admission.closed
-	}, 10*time.Second, time.Millisecond)
-	require.ErrorIs(t, s.Ready(), sekali.ErrShuttingDown)
-	_, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", "b")})
-	require.ErrorIs(t, err, sekali.ErrShuttingDown)
-	g.release()
-	require.NoError(t, (<-reply).err)
-	require.NoError(t, <-drained)
-}
-
-func TestADrainThatRunsOutOfTimeAnswersEveryone(t *testing.T) {
-	g := newGate()
-	s, _ := startSystem(t, Options{}, g.pass)
-	defer g.release()
-	reply := ingestAsync(t.Context(), s, eventOf("t", "a"))
-	<-g.arrived
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, s.Drain(ctx), context.Canceled)
-	require.Equal(t, sekali.CodeTimeout, sekali.CodeOf((<-reply).err))
-}
-
-func TestADrainWithNothingInFlightNeedsNoTime(t *testing.T) {
-	s, _ := startSystem(t, Options{}, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.NoError(t, s.Drain(ctx))
-}
-
-func TestFailuresAreLoggedOnceASecond(t *testing.T) {
-	var l logThrottle
-	start := time.Unix(1000, 0)
-	said := 0
-	for i := range 100 {
-		if _, say := l.note(start.Add(time.Duration(i) * 10 * time.Millisecond)); say {
-			said++
-		}
-	}
-	require.Equal(t, 1, said)
-	count, say := l.note(start.Add(time.Second))
-	require.True(t, say)
-	require.Equal(t, 100, count)
-}
-
 func TestDuplicatesAreWrittenByThemselves(t *testing.T) {
 	s, store := startSystem(t, Options{}, nil)
 	for range 3 {
@@ -436,46 +244,4 @@ func TestDuplicatesAreWrittenByThemselves(t *testing.T) {
 		totals, err := store.Totals(t.Context())
 		return err == nil && totals.Duplicates == 2
 	}, 10*time.Second, 5*time.Millisecond)
-}
-
-func TestDuplicateCountsSurviveAFailedCommit(t *testing.T) {
-	var failing atomic.Bool
-	busy := &sekali.Error{Code: sekali.CodeStorageBusy, Message: "busy"}
-	s, store := startSystem(t, Options{}, func(sekali.Batch) error {
-		if failing.Load() {
-			return busy
-		}
-		return nil
-	})
-	_, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a")})
-	require.NoError(t, err)
-	failing.Store(true)
-	for range 4 {
-		_, err = s.Ingest(t.Context(), []sekali.Event{eventOf("t", "a")})
-		require.NoError(t, err, "memory knows the id, the store is not needed")
-	}
-	_, err = s.Topics(t.Context(), sekali.TopicsQuery{Limit: 1})
-	require.NoError(t, err, "reading goes on while nothing can be written")
-	failing.Store(false)
-	require.Eventually(t, func() bool {
-		totals, err := store.Totals(t.Context())
-		return err == nil && totals.Duplicates == 4
-	}, 10*time.Second, 5*time.Millisecond)
-}
-
-func TestActiveTopicsAreBoundedHoweverManyThereAre(t *testing.T) {
-	const limit = 50
-	s, _ := startSystem(t, Options{MaxActiveTopics: limit}, nil)
-	for i := range 20 * limit {
-		_, err := s.Ingest(t.Context(), []sekali.Event{eventOf(fmt.Sprint("t", i), "a")})
-		require.NoError(t, err)
-		_, active := s.admission.inUse()
-		require.LessOrEqual(t, active, limit+2)
-	}
-	stats, err := s.Stats(t.Context())
-	require.NoError(t, err)
-	require.EqualValues(t, 20*limit, stats.TopicsTotal)
-	results, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t0", "a")})
-	require.NoError(t, err)
-	require.Equal(t, sekali.OutcomeDuplicate, results[0].Outcome, "what memory has dropped the store still knows")
 }

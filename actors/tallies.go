@@ -9,7 +9,7 @@ type tallyQueue struct {
 	entries []*sekali.DuplicateTally
 	bySeq   map[int64]*sekali.DuplicateTally
 	added   uint64 // entries ever added
-	written uint64 // entries ever written, or given up by forget
+	written uint64 // entries ever written, or put back and added anew
 }
 
 func (q *tallyQueue) add(t sekali.DuplicateTally) {

@@ -51,6 +51,9 @@ type Ledger struct {
 	problems problems
 }
 
+// Empty reports whether nothing was acknowledged in it.
+func (l *Ledger) Empty() bool { return l.lines == 0 }
+
 // ReadLedger reads the lines that runs with Options.Ledger wrote. Several runs
 // may have appended to one ledger.
 func ReadLedger(r io.Reader) (*Ledger, error) {

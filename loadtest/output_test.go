@@ -24,7 +24,7 @@ func TestTheTextSaysWhatMattersIn80Columns(t *testing.T) {
 		"600 events, 50 % of them repeats, 3 topics",
 		"4 connections, batches of 20, payloads of 150 bytes",
 		"sekali fake at " + url,
-		"200: 30   (0 retries)",
+		"HTTP 200: 30   (0 retries)",
 		"events/s", "p99.9",
 		"  all                    600            600            600\n",
 		"  stored                 300            300            300\n",

@@ -86,8 +86,8 @@ func (t *tally) attempt(ctx context.Context, rec *requestRecord, answer client.A
 }
 
 // stateAfter tells what a failed attempt can have done. Only an answer below
-// 500 that is not a request to come back promises that nothing was stored; a
-// batch that one overloaded topic refuses may have been stored in part.
+// 500 that is not a request to come back counts as a promise that nothing was
+// stored.
 func stateAfter(err error) requestState {
 	if none, ok := errors.AsType[*client.NoAnswerError](err); ok && none.Unsent() {
 		return requestUnsent

@@ -51,9 +51,9 @@ func (r *Report) writeSpeed(b *strings.Builder) {
 	row(b, "", "p99.9 %s   max %s", formatMs(l.P999), formatMs(l.Max))
 	var statuses []string
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
-		statuses = append(statuses, fmt.Sprintf("%s: %s", status, group(r.Statuses[status])))
+		statuses = append(statuses, fmt.Sprintf("%s %s", statusLabel(status), group(r.Statuses[status])))
 	}
-	row(b, "attempts", "%s   (%s retries)", strings.Join(statuses, "   "), group(r.Retries))
+	row(b, "answers", "%s   (%s retries)", strings.Join(statuses, "   "), group(r.Retries))
 }
 
 func (r *Report) writeCounts(b *strings.Builder) {
@@ -159,3 +159,11 @@ func digits(x float64) int {
 }
 
 func trimFloat(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
+
+// statusLabel writes an HTTP status so that it cannot be taken for a count.
+func statusLabel(status string) string {
+	if _, err := strconv.Atoi(status); err == nil {
+		return "HTTP " + status + ":"
+	}
+	return status + ":"
+}

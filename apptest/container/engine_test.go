@@ -38,7 +38,7 @@ func requireTools(t *testing.T) {
 	if len(missing) == 0 {
 		return
 	}
-	complaint := "missing: " + strings.Join(missing, ", ") + "; apptest/container/install.sh installs the tools, as root"
+	complaint := "missing: " + strings.Join(missing, ", ") + "; apptest/install.sh installs the tools, as root"
 	if os.Getenv("CI") != "" || os.Getenv("SEKALI_TEST_CONTAINER") == "1" {
 		t.Fatal(complaint)
 	}

@@ -110,7 +110,7 @@ func TestVariablesSetWhatFlagsLeftAlone(t *testing.T) {
 	c.defineFlags(cmd.Flags())
 	require.NoError(t, cmd.Flags().Parse([]string{"--listen=127.0.0.1:1"}))
 	require.NoError(t, applyEnvironment(cmd, []string{
-		"SEKALI_LISTEN=127.0.0.1:2", "SEKALI_READ_TIMEOUT=7s", "SEKALI_API_KEY=secret", "SEKALI_PORT=tcp://10.0.0.1", "OTHER=x", "broken",
+		"SEKALI_LISTEN=127.0.0.1:2", "SEKALI_READ_TIMEOUT=7s", "SEKALI_URL=http://127.0.0.1:1", "SEKALI_PORT=tcp://10.0.0.1", "OTHER=x", "broken",
 	}))
 	require.Equal(t, "127.0.0.1:1", c.listen)
 	require.Equal(t, 7*time.Second, c.readTimeout)
@@ -119,7 +119,10 @@ func TestVariablesSetWhatFlagsLeftAlone(t *testing.T) {
 	require.Equal(t, sourceDefault, sourceOf(cmd.Flags().Lookup("write-timeout")))
 
 	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_WRITE_TIMEOUT=soon"}), "SEKALI_WRITE_TIMEOUT")
-	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_LISTENS=x"}), "unknown environment variable SEKALI_LISTENS")
+	for _, unknown := range []string{"SEKALI_LISTENS", "SEKALI_EVENTS", "SEKALI_HELP"} {
+		requireUsageError(t, applyEnvironment(cmd, []string{unknown + "=x"}), "unknown environment variable "+unknown)
+	}
+	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_API_KEY=secret"}), "this server has no keys")
 }
 
 func TestAKeyOfTheFileYieldsToFlagAndVariable(t *testing.T) {

@@ -14,13 +14,9 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// envOnly are variables without a flag: a secret must not stand in a command
-// line, where every user of the machine can read it.
-var envOnly = map[string]bool{"SEKALI_API_KEY": true}
-
 // applyEnvironment sets the flags of cmd that the command line left alone from
-// their variables. A variable that no command knows is an error for the
-// commands that read the configuration, so that a typo does not pass unseen.
+// their variables. For the commands that read the configuration, a variable
+// that a server does not know is an error, so that a typo does not pass unseen.
 func applyEnvironment(cmd *cobra.Command, environ []string) error {
 	values := make(map[string]string)
 	for _, entry := range environ {
@@ -42,8 +38,11 @@ func applyEnvironment(cmd *cobra.Command, environ []string) error {
 	if failure != nil || cmd.Flags().Lookup("config") == nil {
 		return failure
 	}
-	known := knownVariables(cmd.Root())
+	known := serverVariables(cmd)
 	for name := range values {
+		if name == "SEKALI_API_KEY" {
+			return usageErrorf("SEKALI_API_KEY is for clients: this server has no keys, whoever reaches it may publish and read; unset it here")
+		}
 		if !known[name] && !isServiceLink(name) {
 			return usageErrorf("unknown environment variable %s: 'sekali %s --help' lists the flags, each of which is a variable", name, cmd.Name())
 		}
@@ -51,19 +50,17 @@ func applyEnvironment(cmd *cobra.Command, environ []string) error {
 	return nil
 }
 
-func knownVariables(root *cobra.Command) map[string]bool {
+// serverVariables are those of cmd and of 'healthcheck', which shares the
+// environment of a container with the server.
+func serverVariables(cmd *cobra.Command) map[string]bool {
 	known := make(map[string]bool)
-	for name := range envOnly {
-		known[name] = true
+	for _, c := range []*cobra.Command{cmd, newHealthcheckCommand()} {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" {
+				known[envName(f.Name)] = true
+			}
+		})
 	}
-	var visit func(*cobra.Command)
-	visit = func(c *cobra.Command) {
-		c.Flags().VisitAll(func(f *pflag.Flag) { known[envName(f.Name)] = true })
-		for _, child := range c.Commands() {
-			visit(child)
-		}
-	}
-	visit(root)
 	return known
 }
 

@@ -117,6 +117,14 @@ func (s *stressFlags) prepare(cmd *cobra.Command) error {
 	if err := checkOutput(s.output); err != nil {
 		return err
 	}
+	for name, n := range map[string]int64{
+		"events": int64(s.run.Events), "connections": int64(s.run.Connections), "batch": int64(s.run.BatchSize),
+		"topics": int64(s.run.Topics), "payload-bytes": int64(s.run.PayloadBytes), "timeout": int64(s.run.Timeout),
+	} {
+		if n <= 0 { // to the package 0 means its default; here the default has been said
+			return usageErrorf("--%s must be greater than 0", name)
+		}
+	}
 	probe := s.run
 	if probe.URL == "" {
 		probe.URL = "of the server to be started"
@@ -202,6 +210,9 @@ func verifyLedger(cmd *cobra.Command, ledger, output string, o loadtest.VerifyOp
 	if err != nil {
 		return exitWith(exitFailed, err)
 	}
+	if acknowledged.Empty() {
+		return exitWith(exitFailed, fmt.Errorf("the ledger %s is empty: there is nothing to check", ledger))
+	}
 	o.Progress, o.Terminal = cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr())
 	report, err := loadtest.Verify(ctx, acknowledged, o)
 	if err != nil {
@@ -238,7 +249,7 @@ func checkURL(url string) error {
 
 func checkOutput(format string) error {
 	if format != "table" && format != "json" {
-		return usageErrorf("--output %q: want table or json", format)
+		return usageErrorf("--output is %q; use table or json", format)
 	}
 	return nil
 }

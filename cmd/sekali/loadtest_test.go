@@ -116,6 +116,20 @@ func TestLoadtestRefusesWrongUsageBeforeItStartsAnything(t *testing.T) {
 	}
 }
 
+func TestLoadtestTakesAZeroForWhatItIs(t *testing.T) {
+	for _, flag := range []string{"--events", "--connections", "--batch", "--topics", "--payload-bytes", "--timeout"} {
+		_, code := loadtestCommand(t, "stress", "--url", "http://127.0.0.1:1", flag, "0")
+		require.Equal(t, exitUsage, code, flag)
+	}
+}
+
+func TestLoadtestVerifyFailsOnAnEmptyLedger(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "ledger")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	_, code := loadtestCommand(t, "verify", "--url", "http://127.0.0.1:1", "--ledger", empty)
+	require.Equal(t, exitFailed, code, "nothing was checked, so nothing is sound")
+}
+
 func TestLoadtestVerifyFailsWithoutItsLedger(t *testing.T) {
 	_, code := loadtestCommand(t, "verify", "--url", "http://127.0.0.1:1", "--ledger", filepath.Join(t.TempDir(), "absent"))
 	require.Equal(t, exitFailed, code)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,8 +98,9 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 		failure = exitWith(exitFailed, err)
 	}
 	go exitOnSecond(signals, n.log)
-	if err := n.stop(); err != nil && failure == nil {
-		return exitWith(exitFailed, err)
+	if err := n.stop(); err != nil {
+		n.log.Error("the shutdown was not clean", "error", err)
+		failure = cmp.Or(failure, exitWith(exitFailed, err))
 	}
 	n.log.Info("stopped")
 	return failure

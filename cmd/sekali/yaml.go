@@ -63,7 +63,7 @@ func applyYAML(flags *pflag.FlagSet, file string, text []byte) error {
 		key, value := top.Content[i], top.Content[i+1]
 		f := flags.Lookup(key.Value)
 		switch {
-		case f == nil || key.Value == "config" || key.Value == "help" || key.Value == "output":
+		case f == nil || !isFileKey(f.Name):
 			return usageErrorf("%s:%d: unknown key %q%s", file, key.Line, key.Value, suggestion(flags, key.Value))
 		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
 			return usageErrorf("%s:%d: %s should be a single value", file, value.Line, key.Value)
@@ -82,12 +82,15 @@ func applyYAML(flags *pflag.FlagSet, file string, text []byte) error {
 	return nil
 }
 
+// isFileKey reports whether a flag is a setting that a file may hold.
+func isFileKey(flag string) bool { return flag != "config" && flag != "help" && flag != "output" }
+
 // suggestion names the flag that was probably meant.
 func suggestion(flags *pflag.FlagSet, name string) string {
 	plain := func(s string) string { return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(s)) }
 	best, bestDistance := "", 4
 	flags.VisitAll(func(f *pflag.Flag) {
-		if d := distance(plain(name), plain(f.Name)); d < bestDistance {
+		if d := distance(plain(name), plain(f.Name)); isFileKey(f.Name) && d < bestDistance {
 			best, bestDistance = f.Name, d
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,19 +63,19 @@ var rules = []rule{
 	{
 		"sekali/loadtest",
 		[]string{"sekali", "sekali/client"},
-		[]string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar", jsontext, "golang.org/x"},
+		[]string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar"},
 		"the load test sees the server as any client does",
 	},
 	{
 		"sekali/apptest",
 		[]string{"sekali", "sekali/client"},
-		[]string{jsontext},
+		[]string{"github.com/stretchr/testify"},
 		"black-box tests see the binary as a user does",
 	},
 	{
 		"sekali/internal",
 		[]string{"sekali/internal"},
-		[]string{"github.com/santhosh-tekuri/jsonschema", "github.com/pb33f", "golang.org/x/text", "github.com/stretchr/testify", jsontext},
+		[]string{"github.com/santhosh-tekuri/jsonschema", "github.com/stretchr/testify"},
 		"internal helpers have no domain meaning",
 	},
 	{"sekali", nil, nil, "the domain is plain data for everyone: standard library only"},
@@ -91,12 +92,22 @@ var exclusive = map[string]string{
 type goPackage struct {
 	ImportPath string
 	Imports    []string
-	Standard   bool
+
+	TestImports, XTestImports []string
+}
+
+// checked returns the imports that the rules hold for: those of the tests,
+// too, where a package is nothing but tests.
+func (p *goPackage) checked() []string {
+	if under(p.ImportPath, "sekali/apptest") {
+		return slices.Concat(p.Imports, p.TestImports, p.XTestImports)
+	}
+	return p.Imports
 }
 
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Standard", "sekali/...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "sekali/...")
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	var packages []goPackage
@@ -164,7 +175,7 @@ func TestImportsGoTheWayOfTheArchitecture(t *testing.T) {
 	packages := listPackages(t)
 	require.Greater(t, len(packages), 8, "go list found the packages")
 	for _, p := range packages {
-		for _, imported := range p.Imports {
+		for _, imported := range p.checked() {
 			if why := violation(p.ImportPath, imported); why != "" {
 				t.Errorf("%s imports %s: %s", p.ImportPath, imported, why)
 			}
@@ -188,6 +199,8 @@ func TestRulesCatchWhatTheyForbid(t *testing.T) {
 		{"sekali/loadtest", "sekali/persistence/sqlite"},
 		{"sekali/client", "sekali/cmd/sekali"},
 		{"sekali/cmd/sekali", fasthttp},
+		{"sekali/apptest", "sekali/persistence/sqlite"},
+		{"sekali/apptest/container", "sekali/actors"},
 	} {
 		require.NotEmpty(t, violation(c.from, c.imported), "%s -> %s", c.from, c.imported)
 	}

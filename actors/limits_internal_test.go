@@ -1,0 +1,69 @@
+package actors
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sekali"
+)
+
+func TestSystemRefusesWhatIsOverItsLimitsAndTakesNothingOfIt(t *testing.T) {
+	batch := func(topic string, n int) []sekali.Event {
+		var events []sekali.Event
+		for i := range n {
+			events = append(events, eventOf(topic, fmt.Sprint(topic, i)))
+		}
+		return events
+	}
+	cases := []struct {
+		name    string
+		options Options
+		second  []sekali.Event
+		code    sekali.Code
+	}{
+		{"events of the node", Options{MaxInFlightEvents: 10, MaxTopicInFlightEvents: 10}, batch("b", 3), sekali.CodeOverloaded},
+		{"bytes of the node", Options{MaxInFlightBytes: 3000}, batch("b", 4), sekali.CodeOverloaded},
+		{"events of the topic", Options{MaxTopicInFlightEvents: 10}, batch("a", 3), sekali.CodeTopicOverloaded},
+		{"one topic of several", Options{MaxTopicInFlightEvents: 10}, append(batch("b", 1), batch("a", 3)...), sekali.CodeTopicOverloaded},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGate()
+			s, store := startSystem(t, c.options, g.pass)
+			defer g.release()
+			first := ingestAsync(t.Context(), s, batch("a", 8)...)
+			<-g.arrived
+			_, err := s.Ingest(t.Context(), c.second)
+			require.Equal(t, c.code, sekali.CodeOf(err))
+			var known *sekali.Error
+			require.ErrorAs(t, err, &known)
+			require.Positive(t, known.RetryAfter)
+			g.release()
+			require.NoError(t, (<-first).err)
+			page, err := store.Events(t.Context(), sekali.EventsQuery{Limit: 100})
+			require.NoError(t, err)
+			require.Len(t, page.Events, 8, "nothing of the refused request is stored")
+			_, err = s.Ingest(t.Context(), c.second)
+			require.NoError(t, err, "there is room again")
+		})
+	}
+}
+
+func TestActiveTopicsAreBoundedHoweverManyThereAre(t *testing.T) {
+	const limit = 50
+	s, _ := startSystem(t, Options{MaxActiveTopics: limit}, nil)
+	for i := range 20 * limit {
+		_, err := s.Ingest(t.Context(), []sekali.Event{eventOf(fmt.Sprint("t", i), "a")})
+		require.NoError(t, err)
+		_, active := s.admission.inUse()
+		require.LessOrEqual(t, active, limit+2)
+	}
+	stats, err := s.Stats(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 20*limit, stats.TopicsTotal)
+	results, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t0", "a")})
+	require.NoError(t, err)
+	require.Equal(t, sekali.OutcomeDuplicate, results[0].Outcome, "what memory has dropped the store still knows")
+}
