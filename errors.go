@@ -46,6 +46,13 @@ func (e *Error) Error() string {
 	return s
 }
 
+// With returns a copy of e with a cause.
+func (e *Error) With(cause error) *Error {
+	c := *e
+	c.Err = cause
+	return &c
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

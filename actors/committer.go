@@ -248,9 +248,7 @@ func (c *committer) append(batch sekali.Batch) (_ sekali.Appended, err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			e := *sekali.ErrStorageFailed
-			e.Err = fmt.Errorf("panic in the store: %v", p)
-			err = &e
+			err = sekali.ErrStorageFailed.With(fmt.Errorf("panic in the store: %v", p))
 		}
 	}()
 	appended, err := c.store.AppendBatch(context.Background(), batch)
@@ -264,9 +262,7 @@ func (c *committer) append(batch sekali.Batch) (_ sekali.Appended, err error) {
 func (c *committer) commitFailed(next *commit, err error) {
 	var known *sekali.Error
 	if !errors.As(err, &known) {
-		e := *sekali.ErrStorageFailed
-		e.Err = err
-		known = &e
+		known = sekali.ErrStorageFailed.With(err)
 	}
 	if failures, say := c.quiet.note(time.Now()); say {
 		c.log.Error("commit failed", "code", string(known.Code), "error", known.Err, "events", next.events, "topics", len(next.batches), "failures", failures)

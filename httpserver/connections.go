@@ -40,7 +40,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 func (l limitedListener) refuse(conn net.Conn) {
 	id := l.ids.next()
 	body := appendString(appendErrorHead(nil, sekali.CodeOverloaded), "the server has its limit of open connections; send the request again, with the same ids, after the time in Retry-After")
-	body = append(appendString(append(body, `,"request_id":`...), id), "}\n"...)
+	body = appendErrorTail(body, id)
 	// The sender gets the answer or a broken connection: both mean retry.
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+

@@ -113,7 +113,7 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 	}
 	status := statusOf[code]
 	s.logError(ctx, status, err)
-	body = append(appendString(append(body, `,"request_id":`...), requestID(ctx)), "}\n"...)
+	body = appendErrorTail(body, requestID(ctx))
 	ctx.Response.ResetBody()
 	ctx.Response.Header.Del("Link")
 	writeJSON(ctx, status, body)
@@ -121,6 +121,10 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 
 func appendErrorHead(b []byte, code sekali.Code) []byte {
 	return append(appendString(append(b, `{"code":`...), string(code)), `,"detail":`...)
+}
+
+func appendErrorTail(b []byte, id string) []byte {
+	return append(appendString(append(b, `,"request_id":`...), id), "}\n"...)
 }
 
 // logError keeps the senders' mistakes out of the log unless somebody is

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -24,7 +25,7 @@ address is free and the directory usable shows at the start.`,
 	c.defineFlags(cmd.Flags())
 	cmd.Flags().StringVar(&output, "output", "table", "`format` of the result: table or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := loadConfig(c, cmd.Flags()); err != nil {
+		if err := errors.Join(checkOutput(output), loadConfig(c, cmd.Flags())); err != nil {
 			return err
 		}
 		return writeSettings(cmd.OutOrStdout(), cmd.Flags(), output)
@@ -45,19 +46,15 @@ func writeSettings(w io.Writer, flags *pflag.FlagSet, output string) error {
 			settings = append(settings, setting{f.Name, f.Value.String(), sourceOf(f)})
 		}
 	})
-	switch output {
-	case "json":
+	if output == "json" {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		return exitWith(exitFailed, encoder.Encode(settings))
-	case "table":
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, "SETTING\tVALUE\tFROM") // Flush reports the error
-		for _, s := range settings {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, s.Value, s.Source) // as above
-		}
-		return exitWith(exitFailed, t.Flush())
-	default:
-		return usageErrorf("--output is %q; use table or json", output)
 	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "SETTING\tVALUE\tFROM") // Flush reports the error
+	for _, s := range settings {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, s.Value, s.Source) // as above
+	}
+	return exitWith(exitFailed, t.Flush())
 }

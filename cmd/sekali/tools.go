@@ -20,18 +20,17 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch output {
-			case "table":
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "sekali %s (commit %s, built %s, %s)\n",
-					buildinfo.Version(), buildinfo.Commit(), buildinfo.Date(), buildinfo.Go())
-				return exitWith(exitFailed, err)
-			case "json":
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			if output == "json" {
 				return exitWith(exitFailed, json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 					"version": buildinfo.Version(), "commit": buildinfo.Commit(), "built": buildinfo.Date(), "go": buildinfo.Go(),
 				}))
-			default:
-				return usageErrorf("--output is %q; use table or json", output)
 			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sekali %s (commit %s, built %s, %s)\n",
+				buildinfo.Version(), buildinfo.Commit(), buildinfo.Date(), buildinfo.Go())
+			return exitWith(exitFailed, err)
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "table", "`format` of the result: table or json")

@@ -40,14 +40,8 @@ func writeError(err error) *sekali.Error {
 			Message: "the disk is full; free space, then send the request again with the same ids",
 		}
 	default:
-		return failed(err)
+		return sekali.ErrStorageFailed.With(err)
 	}
-}
-
-func failed(err error) *sekali.Error {
-	e := *sekali.ErrStorageFailed
-	e.Err = err
-	return &e
 }
 
 // errReadersBusy says that no read connection became free in time.
