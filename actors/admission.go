@@ -51,10 +51,11 @@ func newAdmission(o Options) *admission {
 
 // admit takes all parts of a request or none of them. Each admitted part must
 // be given back with release.
-func (a *admission) admit(parts []*ingestPart, bytes int64) *sekali.Error {
-	events := 0
+func (a *admission) admit(parts []*ingestPart) *sekali.Error {
+	events, bytes := 0, int64(0)
 	for _, p := range parts {
 		events += len(p.events)
+		bytes += p.bytes
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,14 +108,10 @@ func (a *admission) use(name string, events int) *topicEntry {
 
 // release gives back an answered part.
 func (a *admission) release(p *ingestPart) {
-	var bytes int64
-	for i := range p.events {
-		bytes += int64(p.events[i].Size())
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.events -= len(p.events)
-	a.bytes -= bytes
+	a.bytes -= p.bytes
 	p.topic.inFlight -= len(p.events)
 	if p.topic.inFlight == 0 {
 		p.topic.lastUsed = time.Now()

@@ -241,10 +241,8 @@ func (c *committer) countStored(a sekali.Appended) {
 // append calls the store. A panic there leaves the store in an unknown state;
 // it counts as its failure and nothing is written any more.
 func (c *committer) append(batch sekali.Batch) (_ sekali.Appended, err error) {
-	select {
-	case <-c.failed:
+	if c.hasFailed() {
 		return sekali.Appended{}, sekali.ErrStorageFailed
-	default:
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -277,10 +275,18 @@ func (c *committer) commitFailed(next *commit, err error) {
 
 // fail is called by the run goroutine only.
 func (c *committer) fail() {
+	if !c.hasFailed() {
+		close(c.failed)
+	}
+}
+
+// hasFailed reports whether the store has stopped for good.
+func (c *committer) hasFailed() bool {
 	select {
 	case <-c.failed:
+		return true
 	default:
-		close(c.failed)
+		return false
 	}
 }
 

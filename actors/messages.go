@@ -20,6 +20,7 @@ type routeIngest struct{ parts []*ingestPart }
 type ingestPart struct {
 	topic   *topicEntry
 	events  []sekali.Event
+	bytes   int64 // the sizes of the events
 	slots   []int // where each event's result goes in request.results; nil: in order
 	request *ingestRequest
 

@@ -177,15 +177,13 @@ func (s *System) startSweeper(idle time.Duration) (stop func()) {
 //
 // Next: [admission.admit], then [routerActor.routeIngest].
 func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error) {
-	select {
-	case <-s.Failed(): // also for ids that memory would know
+	if s.committer.hasFailed() { // also for ids that memory would know
 		return nil, sekali.ErrStorageFailed
-	default:
 	}
 	request := &ingestRequest{results: make([]sekali.Result, len(events)), done: make(chan struct{})}
-	parts, bytes := split(events, request)
+	parts := split(events, request)
 	request.openParts.Store(int32(len(parts)))
-	if err := s.admission.admit(parts, bytes); err != nil {
+	if err := s.admission.admit(parts); err != nil {
 		return nil, err
 	}
 	s.actors.Root.Send(s.router, &routeIngest{parts: parts})
@@ -208,16 +206,20 @@ var errUndecided = &sekali.Error{
 	Message: "the disk did not answer in time; the events may or may not be stored, send the request again with the same ids",
 }
 
-// split groups the events of a request by topic, keeping their order.
-func split(events []sekali.Event, request *ingestRequest) (parts []*ingestPart, bytes int64) {
-	oneTopic := true
+// split groups the events of a request by topic, keeping their order. Most
+// requests are of one topic and need no copy.
+func split(events []sekali.Event, request *ingestRequest) []*ingestPart {
+	whole := &ingestPart{events: events, request: request}
 	for i := range events {
-		bytes += int64(events[i].Size())
-		oneTopic = oneTopic && events[i].Topic == events[0].Topic
+		if events[i].Topic != events[0].Topic {
+			return splitByTopic(events, request)
+		}
+		whole.bytes += int64(events[i].Size())
 	}
-	if oneTopic {
-		return []*ingestPart{{events: events, request: request}}, bytes
-	}
+	return []*ingestPart{whole}
+}
+
+func splitByTopic(events []sekali.Event, request *ingestRequest) (parts []*ingestPart) {
 	byTopic := make(map[string]*ingestPart)
 	for i := range events {
 		p := byTopic[events[i].Topic]
@@ -228,8 +230,9 @@ func split(events []sekali.Event, request *ingestRequest) (parts []*ingestPart, 
 		}
 		p.events = append(p.events, events[i])
 		p.slots = append(p.slots, i)
+		p.bytes += int64(events[i].Size())
 	}
-	return parts, bytes
+	return parts
 }
 
 // Stats returns the counts. Every answer that Ingest gave before the call is
@@ -271,10 +274,8 @@ func (s *System) Events(ctx context.Context, q sekali.EventsQuery) (sekali.Event
 
 // Ready returns nil while events are taken, else the error that says why not.
 func (s *System) Ready() error {
-	select {
-	case <-s.Failed():
+	if s.committer.hasFailed() {
 		return sekali.ErrStorageFailed
-	default:
 	}
 	if s.closing.Load() {
 		return sekali.ErrShuttingDown

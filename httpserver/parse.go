@@ -86,9 +86,7 @@ func (p *parser) body(dec *jsontext.Decoder) error {
 		if _, err := dec.ReadValue(); err != nil {
 			return err
 		}
-		p.batch.faults = []fault{{index: -1, typ: "model_attributes_type", msg: "Input should be an event object, an array of them, or an object with an array named events"}}
-		p.batch.total = 1
-		return &validationError{code: sekali.CodeInvalidEvent, faults: p.batch.faults, base: p.batch.at}
+		return p.refuse("model_attributes_type", "Input should be an event object, an array of them, or an object with an array named events")
 	}
 	switch _, err := dec.ReadToken(); {
 	case errors.Is(err, io.EOF):
@@ -98,6 +96,11 @@ func (p *parser) body(dec *jsontext.Decoder) error {
 	default:
 		return problem(codeMalformed, "the body is not valid JSON: there is something behind its end at byte "+strconv.FormatInt(dec.InputOffset(), 10))
 	}
+}
+
+// refuse refuses the body as a whole for what it is.
+func (p *parser) refuse(typ, msg string) error {
+	return &validationError{code: sekali.CodeInvalidEvent, base: p.batch.at, faults: []fault{{index: -1, typ: typ, msg: msg}}}
 }
 
 // array reads the events of an array.
@@ -121,8 +124,7 @@ func (p *parser) array(dec *jsontext.Decoder) error {
 func (p *parser) envelope(events jsontext.Value) error {
 	p.batch.at.envelope = true
 	if events.Kind() != '[' {
-		p.batch.at.indexed = false
-		return &validationError{code: sekali.CodeInvalidEvent, base: p.batch.at, faults: []fault{{index: -1, typ: "list_type", msg: "Input should be a valid list"}}}
+		return p.refuse("list_type", "Input should be a valid list")
 	}
 	p.batch.at.indexed = true
 	// The value lies in the request's body and has been found well-formed.

@@ -15,7 +15,7 @@ type appendTx struct {
 	w  *writer
 	at int64 // the batch's time, in nanoseconds
 
-	insertEvent, firstEvent, insertTopic, topicID, addCounts, addDuplicate *sql.Stmt
+	statements
 
 	lastSeq   int64
 	decisions []sekali.Decision
@@ -32,10 +32,8 @@ type topicCounts struct {
 func newAppendTx(w *writer, tx *sql.Tx, at time.Time) *appendTx {
 	return &appendTx{
 		w: w, at: at.UnixNano(), lastSeq: w.lastSeq,
-		insertEvent: tx.Stmt(w.insertEvent), firstEvent: tx.Stmt(w.firstEvent),
-		insertTopic: tx.Stmt(w.insertTopic), topicID: tx.Stmt(w.topicID),
-		addCounts: tx.Stmt(w.addCounts), addDuplicate: tx.Stmt(w.addDuplicate),
-		created: make(map[string]int64), counts: make(map[int64]*topicCounts),
+		statements: w.in(tx),
+		created:    make(map[string]int64), counts: make(map[int64]*topicCounts),
 	}
 }
 

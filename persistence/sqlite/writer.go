@@ -20,7 +20,21 @@ type writer struct {
 	lastSeq int64
 	topics  map[string]int64 // committed topic numbers, a cache
 
+	statements
+}
+
+// statements are those of a transaction.
+type statements struct {
 	insertEvent, firstEvent, insertTopic, topicID, addCounts, addDuplicate *sql.Stmt
+}
+
+// in returns the statements for use in a transaction.
+func (s *statements) in(tx *sql.Tx) statements {
+	return statements{
+		insertEvent: tx.Stmt(s.insertEvent), firstEvent: tx.Stmt(s.firstEvent),
+		insertTopic: tx.Stmt(s.insertTopic), topicID: tx.Stmt(s.topicID),
+		addCounts: tx.Stmt(s.addCounts), addDuplicate: tx.Stmt(s.addDuplicate),
+	}
 }
 
 func openWriter(ctx context.Context, path string, d Durability) (_ *writer, err error) {
