@@ -1,0 +1,260 @@
+package rowindex
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+)
+
+// Column is one key of each row.
+type Column struct {
+	// Hashed says that the keys are hashes, which hardly repeat: the column
+	// gets a hash table in memory and a filter in each segment, and is asked
+	// with Find. Other columns are asked with Scan; their keys are not 0.
+	Hashed bool
+}
+
+// Table is the append-only table that an index covers. Its methods may be
+// called by several goroutines at a time.
+type Table interface {
+	// Scan calls add with the keys of the rows from first to last that exist,
+	// in order. The keys belong to the caller of add.
+	Scan(ctx context.Context, first, last int64, add func(row int64, keys []uint64)) error
+	// Stamp returns a number that tells the content of a row from any other
+	// that might have had its number; 0 when there is no such row. Segments
+	// carry that of their last row.
+	Stamp(ctx context.Context, row int64) (uint64, error)
+}
+
+// Options of an Index.
+type Options struct {
+	Dir     string // of the segment files; created when missing
+	Name    string // begins the names of the files
+	Columns []Column
+	Table   Table
+	// GenerationRows is the number of rows in a generation (default 262,144):
+	// at most some of these are read at start and kept in memory.
+	GenerationRows int
+	// Fanout is how many segments of one size are merged into one of the next
+	// (default 8).
+	Fanout int
+	// MaxFrozen is how many full generations may wait for their segment
+	// (default 4); then Ready waits.
+	MaxFrozen int
+	Logger    *slog.Logger // default: discards
+}
+
+func (o Options) withDefaults() Options {
+	o.GenerationRows = cmp.Or(o.GenerationRows, 1<<18)
+	o.Fanout = cmp.Or(o.Fanout, 8)
+	o.MaxFrozen = cmp.Or(o.MaxFrozen, 4)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Index finds rows by their keys.
+type Index struct {
+	Options
+	step func(string) // called at each step of the background work; for tests
+
+	mu       sync.RWMutex
+	segments []*segment    // by rows, without gaps
+	frozen   []*generation // full, behind the segments
+	open     *generation   // behind the frozen ones
+	damage   error         // a segment is being rebuilt, and until then this is said
+	failure  error         // of the last try of the background work
+
+	work    chan struct{} // wakes buildLoop
+	merges  chan struct{} // wakes mergeLoop
+	changed chan struct{} // replaced and closed when the builder got on
+	ctx     context.Context
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// Add takes in rows behind the last one; keys has the keys of each row, column
+// by column. Numbers may be left out where the table has no row. What is added
+// is found from then on.
+func (x *Index) Add(first int64, keys ...[]uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	row := make([]uint64, len(keys))
+	for i := range keys[0] {
+		for c := range keys {
+			row[c] = keys[c][i]
+		}
+		x.add(first+int64(i), row)
+	}
+}
+
+// add takes in one row. The caller holds mu.
+func (x *Index) add(row int64, keys []uint64) {
+	if row <= x.open.last() {
+		panic(fmt.Sprintf("BUG: row %d added behind row %d", row, x.open.last()))
+	}
+	for x.open.last()+1 < row {
+		x.open.holesUpTo(min(row, x.open.first+int64(x.GenerationRows)))
+		x.freezeWhenFull()
+	}
+	x.open.add(keys)
+	x.freezeWhenFull()
+}
+
+func (x *Index) freezeWhenFull() {
+	if x.open.rows() < x.GenerationRows {
+		return
+	}
+	x.frozen = append(x.frozen, x.open)
+	x.open = newGeneration(x.open.last()+1, x.Columns)
+	wake(x.work)
+}
+
+// Ready waits until there is room for the rows of another transaction: full
+// generations whose segments cannot be written must not fill the memory. It
+// returns why they cannot, or why the index cannot answer now.
+func (x *Index) Ready(ctx context.Context) error {
+	for {
+		x.mu.RLock()
+		waiting, failure, damage, changed := len(x.frozen), x.failure, x.damage, x.changed
+		x.mu.RUnlock()
+		switch {
+		case damage != nil:
+			return damage
+		case waiting < x.MaxFrozen:
+			return nil
+		case failure != nil:
+			return fmt.Errorf("write the index: %w", failure)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the index: %w", ctx.Err())
+		}
+	}
+}
+
+// Find appends to rows all rows that have the key in a hashed column. An error
+// means that it cannot be known now which those are.
+func (x *Index) Find(rows []int64, column int, key uint64) ([]int64, error) {
+	x.mu.RLock()
+	rows, err := x.find(rows, column, key)
+	x.mu.RUnlock()
+	if err != nil {
+		return nil, x.damaged(err)
+	}
+	return rows, nil
+}
+
+func (x *Index) find(rows []int64, column int, key uint64) (_ []int64, err error) {
+	if x.damage != nil {
+		return nil, x.damage
+	}
+	rows = x.open.appendRows(rows, column, key)
+	for _, g := range x.frozen {
+		rows = g.appendRows(rows, column, key)
+	}
+	for _, s := range x.segments {
+		if rows, err = s.appendRows(rows, column, key); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// part is what a generation and a segment have in common for Scan.
+type part struct {
+	first, last int64
+	scan        func(rows []int64, limit int) ([]int64, error)
+}
+
+// Scan appends to rows up to limit rows that have the key in a column that is
+// not hashed, in ascending order from the first one behind after, or in
+// descending order from the first one before it.
+func (x *Index) Scan(rows []int64, column int, key uint64, after int64, descending bool, limit int) ([]int64, error) {
+	x.mu.RLock()
+	rows, err := x.scan(rows, column, key, after, descending, limit)
+	x.mu.RUnlock()
+	if err != nil {
+		return nil, x.damaged(err)
+	}
+	return rows, nil
+}
+
+func (x *Index) scan(rows []int64, column int, key uint64, after int64, descending bool, limit int) (_ []int64, err error) {
+	if x.damage != nil {
+		return nil, x.damage
+	}
+	parts := x.parts(column, key, after, descending)
+	if descending {
+		slices.Reverse(parts)
+	}
+	limit += len(rows)
+	for _, p := range parts {
+		if len(rows) >= limit {
+			break
+		}
+		if rows, err = p.scan(rows, limit-len(rows)); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// parts returns what may hold rows behind after, in ascending order.
+func (x *Index) parts(column int, key uint64, after int64, descending bool) (parts []part) {
+	add := func(p part) {
+		if descending && p.first < after || !descending && p.last > after {
+			parts = append(parts, p)
+		}
+	}
+	for _, s := range x.segments {
+		add(part{s.first, s.last, func(rows []int64, limit int) ([]int64, error) {
+			return s.scan(rows, column, key, after, descending, limit)
+		}})
+	}
+	for _, g := range append(slices.Clone(x.frozen), x.open) {
+		add(part{g.first, g.last(), func(rows []int64, limit int) ([]int64, error) {
+			return g.scan(rows, column, key, after, descending, limit), nil
+		}})
+	}
+	return parts
+}
+
+// damaged starts the rebuilding of a segment that err says is damaged.
+func (x *Index) damaged(err error) error {
+	if !errors.Is(err, errDamaged) || errors.Is(err, errRebuilding) {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.damage == nil {
+		x.Logger.Error("the index is damaged and is being rebuilt from the table", "index", x.Name, "error", err)
+		x.damage = errRebuilding
+		wake(x.merges)
+	}
+	return x.damage
+}
+
+// errRebuilding is answered while a damaged segment is being rebuilt.
+var errRebuilding = fmt.Errorf("%w: it is being rebuilt from the table", errDamaged)
+
+// Close ends the background work, which is taken up again at the next Open,
+// and closes the files.
+func (x *Index) Close() error {
+	x.stop()
+	x.done.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var errs []error
+	for _, s := range x.segments {
+		errs = append(errs, s.close())
+	}
+	x.segments = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,193 @@
+package rowindex
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// segment is an open segment file. It is immutable; any goroutine may read.
+type segment struct {
+	header
+	path   string
+	file   *os.File
+	search []columnSearch
+}
+
+// columnSearch is what of a column is kept in memory.
+type columnSearch struct {
+	fences []byte // the first entry of each block
+	filter filter // empty where there is none
+}
+
+func (c *columnSearch) blocks() int { return len(c.fences) / entryBytes }
+
+func (c *columnSearch) fence(block int) entry { return entryAt(c.fences, block) }
+
+// blockOf returns the block in which e would be: the last one whose first
+// entry is not greater, or the first one.
+func (c *columnSearch) blockOf(e entry) int {
+	return max(0, sort.Search(c.blocks(), func(i int) bool { return c.fence(i).compare(e) > 0 })-1)
+}
+
+var blockPool = sync.Pool{New: func() any { return new(block) }}
+
+// openSegment opens a file and checks its header, fences and filter. Blocks
+// are checked whenever they are read.
+func openSegment(path string) (_ *segment, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close() // it was only read
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	page := make([]byte, headerBytes)
+	switch _, err := f.ReadAt(page, 0); {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%w: shorter than its header", errDamaged)
+	case err != nil:
+		return nil, err
+	}
+	h, err := decodeHeader(page, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{header: *h, path: path, file: f}
+	for c := range h.columns {
+		search, err := s.readSearch(&h.columns[c])
+		if err != nil {
+			return nil, err
+		}
+		s.search = append(s.search, search)
+	}
+	return s, nil
+}
+
+func (s *segment) readSearch(c *columnHeader) (columnSearch, error) {
+	tail := make([]byte, c.end-c.fencesAt)
+	if _, err := s.file.ReadAt(tail, int64(c.fencesAt)); err != nil {
+		return columnSearch{}, err
+	}
+	if xxhash.Sum64(tail) != c.tailSum {
+		return columnSearch{}, fmt.Errorf("%w: fences or filter", errDamaged)
+	}
+	fences := c.filterAt - c.fencesAt
+	return columnSearch{fences: tail[:fences:fences], filter: tail[fences:]}, nil
+}
+
+func (s *segment) close() error { return s.file.Close() }
+
+func (s *segment) rows() int64 { return s.last - s.first + 1 }
+
+// readBlock reads and checks a block of a column.
+func (s *segment) readBlock(b *block, column, number int) error {
+	at := int64(s.columns[column].blocksAt) + int64(number)*pageBytes
+	switch _, err := s.file.ReadAt(b[:], at); {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: %s is cut off", errDamaged, s.path)
+	case err != nil:
+		return fmt.Errorf("read a segment: %w", err)
+	}
+	if err := b.check(number); err != nil {
+		return fmt.Errorf("%s, column %d: %w", s.path, column, err)
+	}
+	return nil
+}
+
+// appendRows appends the rows with a key in a hashed column.
+func (s *segment) appendRows(rows []int64, column int, key uint64) ([]int64, error) {
+	if !s.search[column].filter.has(key) {
+		return rows, nil
+	}
+	return s.scan(rows, column, key, s.first-1, false, int(s.rows()))
+}
+
+// scan appends up to limit rows behind after, in the direction of the order,
+// that have the key.
+func (s *segment) scan(rows []int64, column int, key uint64, after int64, descending bool, limit int) ([]int64, error) {
+	low, high := s.first, s.last // the rows that may be found
+	if descending {
+		high = min(high, after-1)
+	} else {
+		low = max(low, after+1)
+	}
+	if low > high || limit <= 0 {
+		return rows, nil
+	}
+	b := blockPool.Get().(*block)
+	defer blockPool.Put(b)
+	from, to := entry{key, uint32(low - s.first)}, entry{key, uint32(high - s.first)}
+	if descending {
+		return s.scanDown(rows, b, column, from, to, limit)
+	}
+	return s.scanUp(rows, b, column, from, to, limit)
+}
+
+func (s *segment) scanUp(rows []int64, b *block, column int, from, to entry, limit int) ([]int64, error) {
+	search := &s.search[column]
+	for n := search.blockOf(from); n < search.blocks(); n++ {
+		if search.fence(n).compare(to) > 0 {
+			break
+		}
+		if err := s.readBlock(b, column, n); err != nil {
+			return nil, err
+		}
+		count := b.count()
+		i := sort.Search(count, func(i int) bool { return entryAt(b[:], i).compare(from) >= 0 })
+		for ; i < count; i++ {
+			e := entryAt(b[:], i)
+			if e.compare(to) > 0 || limit == 0 {
+				return rows, nil
+			}
+			rows, limit = append(rows, s.first+int64(e.offset)), limit-1
+		}
+	}
+	return rows, nil
+}
+
+func (s *segment) scanDown(rows []int64, b *block, column int, from, to entry, limit int) ([]int64, error) {
+	search := &s.search[column]
+	for n := search.blockOf(to); n >= 0 && n < search.blocks(); n-- {
+		if err := s.readBlock(b, column, n); err != nil {
+			return nil, err
+		}
+		i := sort.Search(b.count(), func(i int) bool { return entryAt(b[:], i).compare(to) > 0 }) - 1
+		for ; i >= 0; i-- {
+			e := entryAt(b[:], i)
+			if e.compare(from) < 0 || limit == 0 {
+				return rows, nil
+			}
+			rows, limit = append(rows, s.first+int64(e.offset)), limit-1
+		}
+	}
+	return rows, nil
+}
+
+// verify reads every block, and compares what is kept in memory of it.
+func (s *segment) verify() error {
+	b := blockPool.Get().(*block)
+	defer blockPool.Put(b)
+	for c := range s.search {
+		for n := range s.search[c].blocks() {
+			if err := s.readBlock(b, c, n); err != nil {
+				return err
+			}
+			if entryAt(b[:], 0) != s.search[c].fence(n) {
+				return fmt.Errorf("%w: %s, column %d: fence %d", errDamaged, s.path, c, n)
+			}
+		}
+	}
+	return nil
+}
