@@ -114,15 +114,27 @@ type block [pageBytes]byte
 
 func (b *block) count() int { return int(binary.LittleEndian.Uint32(b[blockUsed:])) }
 
-func (b *block) seal(count, number int) {
+// salt goes into the checksums of a column's blocks, so that a block of
+// another column or another segment does not pass for one of this.
+func (h *header) salt(column int) uint64 {
+	var b [32]byte
+	for i, v := range [4]uint64{uint64(h.first), uint64(h.last), h.stamp, uint64(column)} {
+		binary.LittleEndian.PutUint64(b[8*i:], v)
+	}
+	return xxhash.Sum64(b[:])
+}
+
+func (b *block) sum(salt uint64) uint64 { return xxhash.Sum64(b[:sumAt]) ^ salt }
+
+func (b *block) seal(count, number int, salt uint64) {
 	clear(b[count*entryBytes : blockUsed])
 	binary.LittleEndian.PutUint32(b[blockUsed:], uint32(count))
 	binary.LittleEndian.PutUint32(b[blockUsed+4:], uint32(number))
-	binary.LittleEndian.PutUint64(b[sumAt:], xxhash.Sum64(b[:sumAt]))
+	binary.LittleEndian.PutUint64(b[sumAt:], b.sum(salt))
 }
 
-func (b *block) check(number int) error {
-	if binary.LittleEndian.Uint64(b[sumAt:]) != xxhash.Sum64(b[:sumAt]) ||
+func (b *block) check(number int, salt uint64) error {
+	if binary.LittleEndian.Uint64(b[sumAt:]) != b.sum(salt) ||
 		binary.LittleEndian.Uint32(b[blockUsed+4:]) != uint32(number) || b.count() > entriesPerBlock {
 		return fmt.Errorf("%w: block %d", errDamaged, number)
 	}

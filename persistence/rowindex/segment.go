@@ -100,7 +100,7 @@ func (s *segment) readBlock(b *block, column, number int) error {
 	case err != nil:
 		return fmt.Errorf("read a segment: %w", err)
 	}
-	if err := b.check(number); err != nil {
+	if err := b.check(number, s.salt(column)); err != nil {
 		return fmt.Errorf("%s, column %d: %w", s.path, column, err)
 	}
 	return nil

@@ -105,7 +105,7 @@ func (w *segmentWriter) fill(s *segment) error {
 	}
 	s.header = header{first: w.first, last: w.last, stamp: w.stamp}
 	for i, source := range w.columns {
-		c, search, err := w.column(source, w.hashed[i])
+		c, search, err := w.column(source, w.hashed[i], s.salt(i))
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (w *segmentWriter) fill(s *segment) error {
 }
 
 // column writes the blocks of a column and behind them its fences and filter.
-func (w *segmentWriter) column(from source, hashed bool) (c columnHeader, search columnSearch, err error) {
+func (w *segmentWriter) column(from source, hashed bool, salt uint64) (c columnHeader, search columnSearch, err error) {
 	c.blocksAt = w.at
 	if hashed {
 		search.filter = newFilter(from.entries())
@@ -136,7 +136,7 @@ func (w *segmentWriter) column(from source, hashed bool) (c columnHeader, search
 		if count == 0 {
 			break
 		}
-		b.seal(count, search.blocks())
+		b.seal(count, search.blocks(), salt)
 		search.fences = append(search.fences, b[:entryBytes]...)
 		c.entries += uint64(count)
 		if err := w.append(b[:]); err != nil {
