@@ -67,7 +67,7 @@ type Index struct {
 	segments []*segment    // by rows, without gaps
 	frozen   []*generation // full, behind the segments
 	open     *generation   // behind the frozen ones
-	damage   error         // a segment is being rebuilt, and until then this is said
+	damage   error         // why nothing can be answered: a segment is being rebuilt, or errClosed
 	failure  error         // of the last try of the background work
 
 	work    chan struct{} // wakes buildLoop
@@ -244,8 +244,10 @@ func (x *Index) damaged(err error) error {
 // errRebuilding is answered while a damaged segment is being rebuilt.
 var errRebuilding = fmt.Errorf("%w: it is being rebuilt from the table", errDamaged)
 
+var errClosed = errors.New("the index is closed")
+
 // Close ends the background work, which is taken up again at the next Open,
-// and closes the files.
+// and closes the files. Whoever asks from then on gets an error.
 func (x *Index) Close() error {
 	x.stop()
 	x.done.Wait()
@@ -255,6 +257,7 @@ func (x *Index) Close() error {
 	for _, s := range x.segments {
 		errs = append(errs, s.close())
 	}
-	x.segments = nil
+	x.segments, x.damage = nil, errClosed
+	x.announce()
 	return errors.Join(errs...)
 }
