@@ -87,7 +87,7 @@ func decodeHeader(b []byte, size int64) (*header, error) {
 		c := columnHeader{le.Uint64(at), le.Uint64(at[8:]), le.Uint64(at[16:]), le.Uint64(at[24:]), le.Uint64(at[32:]), le.Uint64(at[40:])}
 		if c.blocksAt != end || c.entries > uint64(h.last-h.first+1) ||
 			c.fencesAt != end+uint64(c.blocks())*pageBytes || c.filterAt != c.fencesAt+uint64(c.blocks())*entryBytes ||
-			c.end < c.filterAt || (c.end-c.filterAt)%filterBlockBytes != 0 {
+			c.end < c.filterAt || c.end > uint64(size) || (c.end-c.filterAt)%filterBlockBytes != 0 {
 			return nil, fmt.Errorf("%w: impossible column %d", errDamaged, i)
 		}
 		end = c.end

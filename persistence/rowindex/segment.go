@@ -77,7 +77,10 @@ func openSegment(path string) (_ *segment, err error) {
 
 func (s *segment) readSearch(c *columnHeader) (columnSearch, error) {
 	tail := make([]byte, c.end-c.fencesAt)
-	if _, err := s.file.ReadAt(tail, int64(c.fencesAt)); err != nil {
+	switch _, err := s.file.ReadAt(tail, int64(c.fencesAt)); {
+	case errors.Is(err, io.EOF):
+		return columnSearch{}, fmt.Errorf("%w: cut off", errDamaged)
+	case err != nil:
 		return columnSearch{}, err
 	}
 	if xxhash.Sum64(tail) != c.tailSum {
