@@ -60,7 +60,7 @@ func (x *Index) findSegments(ctx context.Context, lastRow int64) (found []*segme
 		return nil, err
 	}
 	for _, file := range files {
-		if !strings.HasPrefix(file.Name(), x.Name+"-") {
+		if !isSegmentFile(x.Name, strings.TrimSuffix(file.Name(), temporarySuffix)) {
 			continue
 		}
 		path := filepath.Join(x.Dir, file.Name())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -24,6 +25,17 @@ const (
 // segmentFileName is unique by the rows: what covers the same rows is the same.
 func segmentFileName(name string, first, last int64) string {
 	return fmt.Sprintf("%s-%012d-%012d.seg", name, first, last)
+}
+
+// isSegmentFile reports whether file is a name of segmentFileName. The files
+// of an index whose name begins with this name and a dash are not.
+func isSegmentFile(name, file string) bool {
+	var first, last int64
+	rows, ok := strings.CutPrefix(file, name)
+	if _, err := fmt.Sscanf(rows, "-%d-%d.seg", &first, &last); err != nil || !ok {
+		return false
+	}
+	return file == segmentFileName(name, first, last)
 }
 
 // source gives the entries of one column in order, with offsets relative to
