@@ -106,7 +106,7 @@ func (g *generation) scan(rows []int64, column int, key uint64, after int64, des
 		}
 		return rows
 	}
-	for i := int(max(after-g.first+1, 0)); i < len(keys) && limit > 0; i++ {
+	for i := int(max(after, g.first-1) - g.first + 1); i < len(keys) && limit > 0; i++ {
 		if keys[i] == key {
 			rows, limit = append(rows, g.first+int64(i)), limit-1
 		}

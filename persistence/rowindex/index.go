@@ -194,12 +194,13 @@ func (x *Index) scan(rows []int64, column int, key uint64, after int64, descendi
 	if descending {
 		slices.Reverse(parts)
 	}
-	limit += len(rows)
+	before := len(rows)
 	for _, p := range parts {
-		if len(rows) >= limit {
+		rest := limit - (len(rows) - before)
+		if rest <= 0 {
 			break
 		}
-		if rows, err = p.scan(rows, limit-len(rows)); err != nil {
+		if rows, err = p.scan(rows, rest); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package rowindex
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,9 +133,9 @@ func closeAll(segments []*segment) {
 func (x *Index) chain(found []*segment) error {
 	slices.SortFunc(found, func(a, b *segment) int {
 		if a.first != b.first {
-			return int(a.first - b.first)
+			return cmp.Compare(a.first, b.first)
 		}
-		return int(b.last - a.last)
+		return cmp.Compare(b.last, a.last)
 	})
 	next := int64(1)
 	for i, s := range found {
