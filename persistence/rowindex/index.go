@@ -46,6 +46,25 @@ type Options struct {
 	// (default 4); then Ready waits.
 	MaxFrozen int
 	Logger    *slog.Logger // default: discards
+
+	step func(string) // called at each step of the background work; for tests
+}
+
+// maxGenerationRows is what the offsets of a generation's hash table can tell.
+const maxGenerationRows = 1<<32 - 2
+
+func (o *Options) validate() error {
+	switch {
+	case o.Dir == "" || o.Name == "" || o.Table == nil:
+		return errors.New("an index needs a folder, a name and a table")
+	case len(o.Columns) == 0 || len(o.Columns) > maxColumns:
+		return fmt.Errorf("an index has 1 to %d columns, not %d", maxColumns, len(o.Columns))
+	case o.GenerationRows < 0 || int64(o.GenerationRows) > maxGenerationRows:
+		return fmt.Errorf("generations of %d rows are impossible", o.GenerationRows)
+	case o.Fanout < 0 || o.Fanout == 1 || o.MaxFrozen < 0:
+		return fmt.Errorf("a fan-out of %d or %d waiting generations are impossible", o.Fanout, o.MaxFrozen)
+	}
+	return nil
 }
 
 func (o Options) withDefaults() Options {
@@ -55,13 +74,15 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.step == nil {
+		o.step = func(string) {}
+	}
 	return o
 }
 
 // Index finds rows by their keys.
 type Index struct {
 	Options
-	step func(string) // called at each step of the background work; for tests
 
 	mu       sync.RWMutex
 	segments []*segment    // by rows, without gaps

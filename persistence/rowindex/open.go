@@ -15,9 +15,12 @@ import (
 // files cannot be used is rebuilt, and the rows behind them are read into
 // memory; ctx bounds that. The files belong to the Index alone.
 func Open(ctx context.Context, lastRow int64, o Options) (_ *Index, err error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
 	x := &Index{
-		Options: o.withDefaults(), step: func(string) {},
-		work: make(chan struct{}, 1), merges: make(chan struct{}, 1), changed: make(chan struct{}),
+		Options: o.withDefaults(),
+		work:    make(chan struct{}, 1), merges: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	x.ctx, x.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
