@@ -189,7 +189,8 @@ func (x *Index) rebuild(ctx context.Context, first, last int64) (*segment, error
 }
 
 // readTail reads the rows behind the last segment. As the background work has
-// not begun, what does not fit into the memory is written on the way.
+// not begun, what does not fit into the memory is written on the way. What an
+// index had in memory before fits: a full disk does not keep it from opening.
 func (x *Index) readTail(ctx context.Context, lastRow int64) error {
 	next := int64(1)
 	if n := len(x.segments); n > 0 {
@@ -201,7 +202,7 @@ func (x *Index) readTail(ctx context.Context, lastRow int64) error {
 		if err := x.Table.Scan(ctx, next, last, x.add); err != nil {
 			return err
 		}
-		for len(x.frozen) >= x.MaxFrozen {
+		for len(x.frozen) > x.MaxFrozen {
 			if err := x.buildOldest(ctx); err != nil {
 				return err
 			}
