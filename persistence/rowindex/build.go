@@ -145,15 +145,19 @@ func (x *Index) level(rows int64) (level int) {
 	return level
 }
 
-// mergeable returns the newest run of adjacent segments to be merged, or nil.
+// mergeable returns the newest run of adjacent segments to be merged, or nil:
+// as many as Fanout of which the newest is not exceeded in level. They are all
+// of one level, but where a damaged segment was rebuilt as small ones in front
+// of larger ones; those must not stay for ever. It leaves less than Fanout
+// segments of each level.
 func (x *Index) mergeable() []*segment {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for end := len(x.segments); end >= x.Fanout; end-- {
 		run := x.segments[end-x.Fanout : end]
-		level := x.level(run[0].rows())
-		same := !slices.ContainsFunc(run, func(s *segment) bool { return x.level(s.rows()) != level })
-		if same && run[len(run)-1].last-run[0].first < maxMergedRows {
+		level := x.level(run[len(run)-1].rows())
+		exceeded := slices.ContainsFunc(run, func(s *segment) bool { return x.level(s.rows()) > level })
+		if !exceeded && run[len(run)-1].last-run[0].first < maxMergedRows {
 			return slices.Clone(run)
 		}
 	}
