@@ -74,10 +74,10 @@ func (x *Index) loop(woken <-chan struct{}, doing string, f func() (more bool, e
 				return
 			}
 			if errors.Is(err, errDamaged) {
-				_ = x.damaged(err) // logs it and asks for the repair
-			} else {
-				x.Logger.Error("cannot "+doing+", trying again", "index", x.Name, "error", err)
+				_ = x.damaged(err) // logs it; the repair is what comes next
+				continue
 			}
+			x.Logger.Error("cannot "+doing+", trying again", "index", x.Name, "error", err)
 			select {
 			case <-time.After(retryTime):
 			case <-x.ctx.Done():
