@@ -1,0 +1,192 @@
+package rowindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stepper lets the background work go on step by step, or freely.
+type stepper struct {
+	mu     sync.Mutex
+	change sync.Cond
+	held   bool
+	steps  int // that may be done although it is held
+}
+
+func newStepper() *stepper {
+	s := &stepper{}
+	s.change.L = &s.mu
+	return s
+}
+
+func (s *stepper) step(string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.held && s.steps == 0 {
+		s.change.Wait()
+	}
+	s.steps = max(0, s.steps-1)
+}
+
+// hold stops the work at its next step but n.
+func (s *stepper) hold(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held, s.steps = true, n
+	s.change.Broadcast()
+}
+
+func (s *stepper) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = false
+	s.change.Broadcast()
+}
+
+// rig is an index beside the table that it must agree with.
+type rig struct {
+	tb      testing.TB
+	rng     *rand.Rand
+	table   *table
+	options Options
+	index   *Index
+	stepper *stepper
+	stepped bool // whether the background work is held
+}
+
+// newRig opens an empty index with small generations.
+func newRig(tb testing.TB, rng *rand.Rand) *rig {
+	tb.Helper()
+	r := &rig{tb: tb, rng: rng, table: newTable(rng.Uint64()), stepper: newStepper()}
+	r.options = Options{
+		Dir: tb.TempDir(), Name: "t", Columns: []Column{{Hashed: true}, {}}, Table: r.table, step: r.stepper.step,
+		GenerationRows: 16 + rng.IntN(185), Fanout: 2 + rng.IntN(7), MaxFrozen: 1 + rng.IntN(4),
+	}
+	r.open()
+	tb.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) open() {
+	r.tb.Helper()
+	r.stepper.release()
+	var err error
+	r.index, err = Open(r.tb.Context(), r.table.last(), r.options)
+	require.NoError(r.tb, err)
+	if r.stepped {
+		r.stepper.hold(r.rng.IntN(20))
+	}
+}
+
+func (r *rig) close() {
+	r.stepper.release()
+	require.NoError(r.tb, r.index.Close())
+}
+
+// crash goes on with the files as they are in the middle of the work.
+func (r *rig) crash() {
+	r.tb.Helper()
+	r.options.Dir = copyFiles(r.tb, r.options.Dir)
+	r.close()
+}
+
+// add appends rows to the table and the index.
+func (r *rig) add(rows int) {
+	r.tb.Helper()
+	if r.rng.IntN(10) == 0 {
+		r.table.append(r.rng.IntN(3*r.options.GenerationRows), keyMaker{r.rng}.hash(), keyMaker{r.rng}.topic())
+		last := r.table.last()
+		r.index.Add(last, []uint64{r.table.rows[last-1][hashed]}, []uint64{r.table.rows[last-1][scanned]})
+	}
+	keys := make([][]uint64, 2)
+	first := r.table.last() + 1
+	for range rows {
+		hash, topic := keyMaker{r.rng}.hash(), keyMaker{r.rng}.topic()
+		r.table.append(0, hash, topic)
+		keys[hashed], keys[scanned] = append(keys[hashed], hash), append(keys[scanned], topic)
+	}
+	r.index.Add(first, keys...)
+}
+
+// check fails when ask finds a difference. It asks again when damage was found
+// by it, after that was mended.
+func (r *rig) check(ask func() *difference) {
+	r.tb.Helper()
+	d := ask()
+	for range 1000 {
+		if d == nil || !errors.Is(d.err, errDamaged) {
+			break
+		}
+		r.stepper.release()
+		ctx, cancel := context.WithTimeout(r.tb.Context(), time.Minute)
+		require.NoError(r.tb, whole(ctx, r.index), "the damage is not mended")
+		cancel()
+		d = ask()
+	}
+	require.Nil(r.tb, d, "last row %d, %+v", r.table.last(), r.options)
+	if r.stepped {
+		r.stepper.hold(0)
+	}
+}
+
+func (r *rig) checkAll() {
+	r.tb.Helper()
+	r.check(func() *difference { return compare(r.index, r.table, r.table.last(), r.rng) })
+}
+
+// damage does something bad to a file of dir and says what.
+func damage(tb testing.TB, rng *rand.Rand, dir string) string {
+	tb.Helper()
+	files := segmentFiles(tb, dir)
+	if len(files) == 0 {
+		return "nothing to damage"
+	}
+	path := files[rng.IntN(len(files))]
+	content, err := os.ReadFile(path)
+	if os.IsNotExist(err) || len(content) == 0 {
+		return "nothing to damage any more"
+	}
+	require.NoError(tb, err)
+	at := rng.IntN(len(content))
+	to, what := path, ""
+	switch rng.IntN(8) {
+	case 0:
+		what = fmt.Sprintf("flip a bit of byte %d", at)
+		content[at] ^= 1 << rng.IntN(8)
+	case 1:
+		what = fmt.Sprintf("cut off at %d", at)
+		content = content[:at]
+	case 2:
+		what = fmt.Sprintf("zeros behind %d", at)
+		clear(content[at:])
+	case 3:
+		what = "longer than it was"
+		content = append(content, make([]byte, 1+rng.IntN(5000))...)
+	case 4:
+		a, b := at/pageBytes*pageBytes, rng.IntN(len(content))/pageBytes*pageBytes
+		what = fmt.Sprintf("page at %d instead of that at %d", b, a)
+		copy(content[a:min(a+pageBytes, len(content))], content[b:])
+	case 5:
+		require.NoError(tb, os.Remove(path))
+		return "remove " + filepath.Base(path)
+	case 6:
+		to = files[rng.IntN(len(files))]
+		what = "content of " + filepath.Base(path)
+	case 7:
+		first := 1 + rng.Int64N(300)
+		to = filepath.Join(dir, segmentFileName("t", first, first+rng.Int64N(300)))
+		what = "content of " + filepath.Base(path)
+	}
+	// In place, because an index that is open reads the same file.
+	require.NoError(tb, os.WriteFile(to, content, 0o600))
+	return filepath.Base(to) + ": " + what
+}
