@@ -250,21 +250,21 @@ func (x *Index) parts(column int, key uint64, after int64, descending bool) (par
 
 // damaged starts the rebuilding of a segment that err says is damaged.
 func (x *Index) damaged(err error) error {
-	if !errors.Is(err, errDamaged) || errors.Is(err, errRebuilding) {
+	if !errors.Is(err, errDamaged) || errors.Is(err, ErrRebuilding) {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.damage == nil {
 		x.Logger.Error("the index is damaged and is being rebuilt from the table", "index", x.Name, "error", err)
-		x.damage = errRebuilding
+		x.damage = ErrRebuilding
 		wake(x.merges)
 	}
 	return x.damage
 }
 
-// errRebuilding is answered while a damaged segment is being rebuilt.
-var errRebuilding = fmt.Errorf("%w: it is being rebuilt from the table", errDamaged)
+// ErrRebuilding is answered while a damaged segment is being rebuilt.
+var ErrRebuilding = fmt.Errorf("%w: it is being rebuilt from the table", errDamaged)
 
 var errClosed = errors.New("the index is closed")
 

@@ -13,15 +13,21 @@ import (
 // the transaction fails.
 type appendTx struct {
 	w  *writer
+	tx *sql.Tx
 	at int64 // the batch's time, in nanoseconds
 
-	statements
-
+	batch     int64 // number of the transaction
 	lastSeq   int64
 	decisions []sekali.Decision
 	newTopics []string
 	created   map[string]int64       // topic numbers first seen in this transaction
 	counts    map[int64]*topicCounts // by topic number
+
+	// Of the events that are stored, in order of their seq.
+	stored       []*sekali.Event
+	keys, topics []uint64
+
+	tallies tallyTx
 }
 
 // topicCounts is what a transaction adds to one topic.
@@ -31,20 +37,18 @@ type topicCounts struct {
 
 func newAppendTx(w *writer, tx *sql.Tx, at time.Time) *appendTx {
 	return &appendTx{
-		w: w, at: at.UnixNano(), lastSeq: w.lastSeq,
-		statements: w.in(tx),
-		created:    make(map[string]int64), counts: make(map[int64]*topicCounts),
+		w: w, tx: tx, at: at.UnixNano(), batch: w.lastBatch + 1, lastSeq: w.lastSeq,
+		created: make(map[string]int64), counts: make(map[int64]*topicCounts),
+		tallies: tallyTx{lastID: w.tallies.lastID, moved: make(map[int64]int64)},
 	}
 }
 
 func (tx *appendTx) apply(b sekali.Batch) error {
-	tx.decisions = make([]sekali.Decision, len(b.Events))
-	for i := range b.Events {
-		d, err := tx.appendEvent(&b.Events[i])
-		if err != nil {
-			return fmt.Errorf("insert event: %w", err)
-		}
-		tx.decisions[i] = d
+	if err := tx.decide(b.Events); err != nil {
+		return fmt.Errorf("decide events: %w", err)
+	}
+	if err := tx.insertEvents(); err != nil {
+		return fmt.Errorf("insert events: %w", err)
 	}
 	for i := range b.Duplicates {
 		if err := tx.countDuplicates(&b.Duplicates[i]); err != nil {
@@ -54,41 +58,155 @@ func (tx *appendTx) apply(b sekali.Batch) error {
 	return tx.writeCounts()
 }
 
-// appendEvent stores e unless its id is taken. The unique key decides.
-func (tx *appendTx) appendEvent(e *sekali.Event) (sekali.Decision, error) {
-	topic, err := tx.topic(e.Topic)
-	if err != nil {
-		return sekali.Decision{}, err
-	}
-	seq := tx.lastSeq + 1
-	res, err := tx.insertEvent.Exec(seq, topic, e.ID, e.Source, e.Timestamp, e.Time.UnixNano(), tx.at, e.Payload)
-	if err != nil {
-		return sekali.Decision{}, err
-	}
-	switch n, err := res.RowsAffected(); {
-	case err != nil:
-		return sekali.Decision{}, err
-	case n == 0:
-		return tx.existing(topic, e.ID)
-	}
-	tx.lastSeq = seq
-	c := tx.countsOf(topic)
-	c.unique++
-	c.lastAt = max(c.lastAt, tx.at)
-	return sekali.Decision{Stored: true, Seq: seq}, nil
+// candidate is an event of the batch while it is being decided.
+type candidate struct {
+	topic int64
+	key   uint64
+	rows  []int64 // that may hold its id: those with its key
 }
 
-func (tx *appendTx) existing(topic int64, id string) (sekali.Decision, error) {
-	var (
-		d                 sekali.Decision
-		source, timestamp string
-		payload           []byte
-	)
-	if err := tx.firstEvent.QueryRow(topic, id).Scan(&d.Seq, &source, &timestamp, &payload); err != nil {
-		return sekali.Decision{}, fmt.Errorf("read the first event of a duplicate: %w", err)
+// decide tells new events from known ones: the index names the rows with the
+// key of an id, and the rows themselves decide.
+func (tx *appendTx) decide(events []sekali.Event) error {
+	tx.decisions = make([]sekali.Decision, len(events))
+	tx.stored = make([]*sekali.Event, 0, len(events))
+	candidates := make([]candidate, len(events))
+	var rows []int64 // of all candidates
+	for i := range events {
+		topic, err := tx.topic(events[i].Topic)
+		if err != nil {
+			return err
+		}
+		from := len(rows)
+		c := &candidates[i]
+		c.topic, c.key = topic, tx.w.keys.of(topic, events[i].ID)
+		if rows, err = tx.w.indexes.events.Find(rows, idColumn, c.key); err != nil {
+			return err
+		}
+		c.rows = rows[from:len(rows):len(rows)]
 	}
-	d.Fingerprint = sekali.ContentFingerprint(source, timestamp, payload)
-	return d, nil
+	known, err := tx.readRows(rows)
+	if err != nil {
+		return err
+	}
+	clear(tx.w.inBatch)
+	for i := range events {
+		tx.decideEvent(i, &events[i], &candidates[i], known)
+	}
+	return nil
+}
+
+func (tx *appendTx) decideEvent(i int, e *sekali.Event, c *candidate, known map[int64]knownEvent) {
+	for _, row := range c.rows {
+		if k := known[row]; k.topic == c.topic && k.id == e.ID {
+			tx.decisions[i] = sekali.Decision{Seq: row, Fingerprint: k.fingerprint}
+			return
+		}
+	}
+	key := inBatchKey{c.topic, e.ID}
+	if first, ok := tx.w.inBatch[key]; ok {
+		tx.decisions[i] = sekali.Decision{Seq: first.seq, Fingerprint: first.event.Fingerprint()}
+		return
+	}
+	tx.lastSeq++
+	tx.decisions[i] = sekali.Decision{Stored: true, Seq: tx.lastSeq}
+	tx.w.inBatch[key] = inBatchEvent{tx.lastSeq, e}
+	tx.stored = append(tx.stored, e)
+	tx.keys = append(tx.keys, c.key)
+	tx.topics = append(tx.topics, uint64(c.topic))
+	count := tx.countsOf(c.topic)
+	count.unique++
+	count.lastAt = max(count.lastAt, tx.at)
+}
+
+// knownEvent is what is compared of a stored event.
+type knownEvent struct {
+	topic       int64
+	id          string
+	fingerprint uint64
+}
+
+// readRows reads events by their seqs.
+func (tx *appendTx) readRows(seqs []int64) (map[int64]knownEvent, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	known := make(map[int64]knownEvent, len(seqs))
+	for len(seqs) > 0 {
+		n := min(len(seqs), readShape)
+		if err := tx.readChunk(seqs[:n], known); err != nil {
+			return nil, err
+		}
+		seqs = seqs[n:]
+	}
+	return known, nil
+}
+
+// readChunk reads up to readShape events. A row that is not what was written
+// ends the store: taking it for another event would store its id again.
+func (tx *appendTx) readChunk(seqs []int64, known map[int64]knownEvent) (err error) {
+	args := make([]any, readShape)
+	for i := range args {
+		args[i] = seqs[min(i, len(seqs)-1)]
+	}
+	rows, err := tx.tx.Stmt(tx.w.readEvents).Query(args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var (
+			r       eventRow
+			sum     int64
+			payload sql.RawBytes
+		)
+		if err := rows.Scan(&r.seq, &r.topic, &r.topicName, &r.id, &r.source, &r.timestamp, &r.eventTime, &r.processedAt, &r.batch, &sum, &payload); err != nil {
+			return err
+		}
+		r.payload = payload
+		var actual int64
+		if actual, tx.w.scratch = r.checksum(tx.w.scratch); actual != sum {
+			return fmt.Errorf("event %d: %w", r.seq, errRowDamaged)
+		}
+		known[r.seq] = knownEvent{r.topic, r.id, sekali.ContentFingerprint(r.source, r.timestamp, r.payload)}
+	}
+	return rows.Err()
+}
+
+// insertEvents inserts the events to be stored, by the widest statements that
+// they fill.
+func (tx *appendTx) insertEvents() error {
+	seq, events, topics := tx.w.lastSeq+1, tx.stored, tx.topics
+	for i := range tx.w.inserts {
+		shape := &tx.w.inserts[i]
+		if len(events) < shape.rows {
+			continue
+		}
+		insert := tx.tx.Stmt(shape.insert)
+		for len(events) >= shape.rows {
+			args := tx.w.args[:0]
+			for j, e := range events[:shape.rows] {
+				args = tx.appendArgs(args, seq+int64(j), int64(topics[j]), e)
+			}
+			if _, err := insert.Exec(args...); err != nil {
+				return err
+			}
+			seq += int64(shape.rows)
+			events, topics = events[shape.rows:], topics[shape.rows:]
+		}
+	}
+	clear(tx.w.args[:cap(tx.w.args)]) // keeps no event alive
+	return nil
+}
+
+func (tx *appendTx) appendArgs(args []any, seq, topic int64, e *sekali.Event) []any {
+	r := eventRow{
+		seq: seq, topic: topic, topicName: e.Topic, id: e.ID, source: e.Source, timestamp: e.Timestamp,
+		eventTime: e.Time.UnixNano(), processedAt: tx.at, batch: tx.batch, payload: e.Payload,
+	}
+	var sum int64
+	sum, tx.w.scratch = r.checksum(tx.w.scratch)
+	return append(args, seq, topic, e.ID, e.Source, e.Timestamp, r.eventTime, tx.at, tx.batch, sum, e.Payload)
 }
 
 // topic returns the number of a topic, creating the topic when it is new.
@@ -100,14 +218,14 @@ func (tx *appendTx) topic(name string) (int64, error) {
 		return id, nil
 	}
 	var id int64
-	switch err := tx.topicID.QueryRow(name).Scan(&id); {
+	switch err := tx.tx.Stmt(tx.w.topicID).QueryRow(name).Scan(&id); {
 	case err == nil:
 		tx.w.rememberTopic(name, id) // committed earlier, so safe to keep
 		return id, nil
 	case !errors.Is(err, sql.ErrNoRows):
 		return 0, err
 	}
-	res, err := tx.insertTopic.Exec(name, tx.at, tx.at)
+	res, err := tx.tx.Stmt(tx.w.insertTopic).Exec(name, tx.at, tx.at)
 	if err != nil {
 		return 0, err
 	}
@@ -128,25 +246,10 @@ func (tx *appendTx) countsOf(topic int64) *topicCounts {
 	return c
 }
 
-func (tx *appendTx) countDuplicates(t *sekali.DuplicateTally) error {
-	topic, err := tx.topic(t.Topic)
-	if err != nil {
-		return err
-	}
-	lastAt := t.LastAt.UnixNano()
-	if _, err := tx.addDuplicate.Exec(t.Seq, t.Count, t.Conflicts, lastAt); err != nil {
-		return err
-	}
-	c := tx.countsOf(topic)
-	c.duplicates += t.Count
-	c.conflicts += t.Conflicts
-	c.lastAt = max(c.lastAt, lastAt)
-	return nil
-}
-
 func (tx *appendTx) writeCounts() error {
+	addCounts := tx.tx.Stmt(tx.w.addCounts)
 	for topic, c := range tx.counts {
-		if _, err := tx.addCounts.Exec(c.unique, c.duplicates, c.conflicts, c.lastAt, topic); err != nil {
+		if _, err := addCounts.Exec(c.unique, c.duplicates, c.conflicts, c.lastAt, topic); err != nil {
 			return fmt.Errorf("add to the counts of a topic: %w", err)
 		}
 	}

@@ -2,20 +2,24 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
 	"sekali"
 )
 
-// Checkpoints move the WAL into the database. They run on the writer
-// connection between two commits, after the answers of the commit before them
-// were given.
+// Checkpoints move the WAL into the database. Most of it is moved by a
+// connection of its own while commits go on; what they wrote meanwhile is then
+// moved on the writer connection between two commits, so that the WAL is empty
+// for a moment and the next commit begins it anew.
 const (
-	// passiveBytes of WAL are moved in a short time, and they fit into the first
-	// region of the -shm file (4,062 frames of 4 KiB): a larger WAL makes that
-	// file grow, which fails when the disk is full.
-	passiveBytes = 12 << 20
+	// passiveBytes of WAL and what commits add while they are moved fit into the
+	// first region of the -shm file (4,062 frames of 4 KiB): a larger WAL makes
+	// that file grow, which fails when the disk is full.
+	passiveBytes = 8 << 20
+	// lookBytes of events are stored between two looks at the size of the WAL.
+	lookBytes = 1 << 20
 	// truncateBytes is where a WAL that readers kept from shrinking is cut back.
 	truncateBytes = 64 << 20
 	// pressureBytes is where writing stops until a reader gives way: some
@@ -23,7 +27,7 @@ const (
 	pressureBytes = 1 << 30
 
 	idleTime = time.Second
-	// restTime without a commit ends with the writer's page cache (64 MiB) being
+	// restTime without a commit ends with the writer's page cache (16 MiB) being
 	// given back.
 	restTime = time.Minute
 	// truncateWait is how long a truncating checkpoint may wait for readers,
@@ -54,14 +58,14 @@ func (s *Store) checkpointLoop() {
 		case <-s.closing:
 			return
 		case <-s.dirty:
-			err = s.inTurn(func() error { return s.checkpointBySize(&notBefore) })
+			err = s.checkpointBySize(&notBefore)
 			idle.Reset(idleTime)
 		case <-idle.C:
 			if s.walInUse.Load() == 0 {
 				err = s.inTurn(s.rest)
 				break
 			}
-			err = s.inTurn(func() error { return s.checkpoint(passive) })
+			err = s.moveWAL()
 			if s.walInUse.Load() > 0 {
 				idle.Reset(idleTime)
 			} else {
@@ -74,23 +78,37 @@ func (s *Store) checkpointLoop() {
 	}
 }
 
+// checkpointBySize moves the WAL when it is large enough.
 func (s *Store) checkpointBySize(notBefore *time.Time) error {
-	if err := s.checkpoint(look); err != nil {
+	if err := s.inTurn(func() error { return s.checkpoint(look) }); err != nil {
 		return err
 	}
 	size := s.walInUse.Load()
 	if size < passiveBytes || time.Now().Before(*notBefore) {
 		return nil
 	}
-	mode := passive
+	var err error
 	if size >= truncateBytes {
-		mode = truncate
+		err = s.inTurn(func() error { return s.checkpoint(truncate) })
+	} else {
+		err = s.moveWAL()
 	}
-	err := s.checkpoint(mode)
 	if s.walInUse.Load() >= passiveBytes {
 		*notBefore = time.Now().Add(retryTime)
 	}
 	return err
+}
+
+// moveWAL moves what the WAL holds while commits go on, and what these wrote
+// meanwhile between two of them.
+func (s *Store) moveWAL() error {
+	if s.failure.Load() != nil {
+		return nil
+	}
+	if _, err := s.walBytes(s.checkpointer, passive); err != nil {
+		return err
+	}
+	return s.inTurn(func() error { return s.checkpoint(passive) })
 }
 
 // rest frees the memory that the writer can do without.
@@ -133,7 +151,7 @@ func (s *Store) checkpoint(mode checkpointMode) error {
 		}
 		defer func() { _ = s.setBusyTimeout(5 * time.Second) }() // a failure shows at the next commit
 	}
-	size, err := s.walBytes(mode)
+	size, err := s.walBytes(s.writer.db, mode)
 	if err == nil {
 		s.walInUse.Store(size)
 	}
@@ -147,10 +165,10 @@ func (s *Store) setBusyTimeout(d time.Duration) error {
 
 // walBytes runs a checkpoint of the given mode and returns how much of the WAL
 // is in use after it, in bytes, whatever the size of its file.
-func (s *Store) walBytes(mode checkpointMode) (int64, error) {
+func (s *Store) walBytes(db *sql.DB, mode checkpointMode) (int64, error) {
 	const frame = 4096 + 24 // page size and frame header
 	var busy, frames, moved int64
-	row := s.writer.db.QueryRow("pragma wal_checkpoint(" + string(mode) + ")")
+	row := db.QueryRow("pragma wal_checkpoint(" + string(mode) + ")")
 	if err := row.Scan(&busy, &frames, &moved); err != nil {
 		return 0, s.writeFailed("checkpoint "+string(mode), err)
 	}

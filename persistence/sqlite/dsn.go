@@ -18,9 +18,9 @@ const commonOptions = "_defensive=1&_dqs=0&_error_rc=1&_pragma=temp_store(2)&_pr
 // under our control (checkpoint.go), journal_size_limit caps a WAL file that
 // grew once at 64 MiB, cache_size is in KiB.
 const writerOptions = commonOptions + "&_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL" +
-	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-65536)"
+	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"
 
-const readerOptions = commonOptions + "&mode=ro&_query_only=1&_busy_timeout=2000&_pragma=cache_size(-8192)"
+const readerOptions = commonOptions + "&mode=ro&_query_only=1&_busy_timeout=2000&_pragma=cache_size(-4096)"
 
 func fileURI(path, options string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: options}
@@ -47,7 +47,7 @@ func checkSettings(ctx context.Context, db *sql.DB, d Durability) error {
 		"synchronous":        map[Durability]string{Durable: "2", Relaxed: "1"}[d],
 		"wal_autocheckpoint": "0",
 		"journal_size_limit": "67108864",
-		"cache_size":         "-65536",
+		"cache_size":         "-16384",
 		"cell_size_check":    "1",
 		"trusted_schema":     "0",
 		"busy_timeout":       "5000",

@@ -3,12 +3,14 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"sekali"
+	"sekali/persistence/rowindex"
 )
 
 // primaryCode returns the SQLite result code of err without its extension, or
@@ -27,12 +29,14 @@ func extendedCode(err error) int {
 // end of this handle.
 func writeError(err error) *sekali.Error {
 	switch {
+	case errors.Is(err, rowindex.ErrRebuilding):
+		return errIndexRebuilding(err)
 	case primaryCode(err) == sqlite3.SQLITE_BUSY, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &sekali.Error{
 			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,
 			Message: "the database is locked by another program; send the request again with the same ids",
 		}
-	case primaryCode(err) == sqlite3.SQLITE_FULL, extendedCode(err) == sqlite3.SQLITE_IOERR_SHMSIZE:
+	case primaryCode(err) == sqlite3.SQLITE_FULL, extendedCode(err) == sqlite3.SQLITE_IOERR_SHMSIZE, errors.Is(err, syscall.ENOSPC):
 		// SHMSIZE is a full disk as well: the -shm file, which holds no data
 		// and is never synced, could not grow. The transaction was rolled back.
 		return &sekali.Error{
@@ -53,6 +57,8 @@ func readError(err error) error {
 	switch {
 	case errors.As(err, &known):
 		return err
+	case errors.Is(err, rowindex.ErrRebuilding):
+		return errIndexRebuilding(err)
 	case errors.Is(err, errReadersBusy):
 		return &sekali.Error{
 			Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err,
@@ -65,5 +71,14 @@ func readError(err error) error {
 		}
 	default:
 		return err
+	}
+}
+
+// errIndexRebuilding is answered while a damaged part of the index is being
+// rebuilt from the tables.
+func errIndexRebuilding(err error) *sekali.Error {
+	return &sekali.Error{
+		Code: sekali.CodeStorageBusy, RetryAfter: 2 * time.Second, Err: err,
+		Message: "a damaged part of the index is being rebuilt from the events; send the request again with the same ids",
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"time"
 
 	"sekali"
@@ -90,13 +91,12 @@ func fromNanos(n int64) time.Time { return time.Unix(0, n).UTC() }
 
 const eventColumns = `e.seq, t.name, e.event_id, e.source, e.timestamp, e.event_time, e.processed_at, e.payload`
 
-func scanEvent(r row, more ...any) (sekali.StoredEvent, error) {
+func scanEvent(r row) (sekali.StoredEvent, error) {
 	var (
 		e                      sekali.StoredEvent
 		eventTime, processedAt int64
 	)
-	dest := append([]any{&e.Seq, &e.Topic, &e.ID, &e.Source, &e.Timestamp, &eventTime, &processedAt, &e.Payload}, more...)
-	err := r.Scan(dest...)
+	err := r.Scan(&e.Seq, &e.Topic, &e.ID, &e.Source, &e.Timestamp, &eventTime, &processedAt, &e.Payload)
 	e.Time, e.ProcessedAt = fromNanos(eventTime), fromNanos(processedAt)
 	return e, err
 }
@@ -104,18 +104,72 @@ func scanEvent(r row, more ...any) (sekali.StoredEvent, error) {
 // Event implements sekali.Store.
 func (s *Store) Event(ctx context.Context, topic, id string) (d sekali.EventDetail, err error) {
 	err = s.read(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
-		var lastAt int64
-		r := conn.QueryRowContext(ctx, `select `+eventColumns+`, coalesce(d.count, 0), coalesce(d.conflicts, 0), coalesce(d.last_at, 0)
-			from topics t join events e on e.topic_id = t.id left join duplicates d on d.seq = e.seq
-			where t.name = ? and e.event_id = ?`, topic, id)
-		d.StoredEvent, err = scanEvent(r, &d.DuplicateCount, &d.ConflictCount, &lastAt)
-		if errors.Is(err, sql.ErrNoRows) {
-			return sekali.ErrNotFound
-		}
-		if lastAt != 0 {
-			d.LastDuplicate = fromNanos(lastAt)
-		}
+		d, err = s.event(ctx, conn, topic, id)
 		return err
 	})
 	return d, err
+}
+
+// event finds the rows that may be it by the index, and the one that is.
+func (s *Store) event(ctx context.Context, conn *sql.Conn, topic, id string) (d sekali.EventDetail, err error) {
+	var number int64
+	switch err := conn.QueryRowContext(ctx, `select id from topics where name = ?`, topic).Scan(&number); {
+	case errors.Is(err, sql.ErrNoRows):
+		return d, sekali.ErrNotFound
+	case err != nil:
+		return d, err
+	}
+	seqs, err := s.indexes.events.Find(nil, idColumn, s.keys.of(number, id))
+	if err != nil {
+		return d, err
+	}
+	for _, seq := range seqs {
+		d.StoredEvent, err = scanEvent(conn.QueryRowContext(ctx, `select `+eventColumns+`
+			from events e join topics t on t.id = e.topic_id where e.seq = ? and e.topic_id = ? and e.event_id = ?`, seq, number, id))
+		if errors.Is(err, sql.ErrNoRows) {
+			continue // another id with the same key
+		}
+		if err != nil {
+			return d, err
+		}
+		return d, s.addDuplicates(ctx, conn, &d)
+	}
+	return d, sekali.ErrNotFound
+}
+
+// maxTallyRows bounds the rows that are summed up at a time.
+const maxTallyRows = 1000
+
+// addDuplicates sums up what was counted of repeats of an event.
+func (s *Store) addDuplicates(ctx context.Context, conn *sql.Conn, d *sekali.EventDetail) error {
+	var last int64
+	for {
+		rows, err := s.indexes.duplicates.Scan(nil, 0, uint64(d.Seq), last, false, maxTallyRows)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		var count, conflicts, at int64
+		err = conn.QueryRowContext(ctx, `select coalesce(sum(count), 0), coalesce(sum(conflicts), 0), coalesce(max(last_at), 0)
+			from duplicates where id in (select value from json_each(?))`, jsonNumbers(rows)).Scan(&count, &conflicts, &at)
+		if err != nil {
+			return err
+		}
+		d.DuplicateCount += count
+		d.ConflictCount += conflicts
+		if at > 0 && fromNanos(at).After(d.LastDuplicate) {
+			d.LastDuplicate = fromNanos(at)
+		}
+		last = rows[len(rows)-1]
+	}
+}
+
+// jsonNumbers returns a JSON array for json_each, which makes a list of any
+// length one argument of a statement.
+func jsonNumbers(numbers []int64) string {
+	b := make([]byte, 0, 2+12*len(numbers))
+	for i, n := range numbers {
+		b = append(b, ","[:min(i, 1)]...)
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return "[" + string(b) + "]"
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	databaseFile  = "sekali.db"
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
 // schema creates an empty database. Times are nanoseconds since 1970 UTC. The
@@ -34,6 +34,9 @@ var schema = []string{
 		first_seen      integer not null,
 		last_seen       integer not null
 	) strict`,
+	// seq rises by one with each event, batch with each transaction that stores
+	// some; checksum is that of eventRow. There is no key or index over ids and
+	// topics: random ids would tear any B-tree apart (indexes.go).
 	`create table events (
 		seq          integer primary key,
 		topic_id     integer not null references topics (id),
@@ -42,13 +45,15 @@ var schema = []string{
 		timestamp    text    not null,
 		event_time   integer not null,
 		processed_at integer not null,
-		payload      blob    not null,
-		unique (topic_id, event_id)
+		batch        integer not null,
+		checksum     integer not null,
+		payload      blob    not null
 	) strict`,
-	// The index ends in the rowid, so it serves one topic's events by seq.
-	`create index events_by_topic on events (topic_id)`,
+	// Repeats of the event seq. An event has several rows when it was repeated
+	// again after many others were.
 	`create table duplicates (
-		seq       integer primary key references events (seq),
+		id        integer primary key,
+		seq       integer not null references events (seq),
 		count     integer not null,
 		conflicts integer not null,
 		last_at   integer not null
@@ -109,7 +114,7 @@ func createDatabase(path string) (err error) {
 		}
 	}
 	created := time.Now().UTC().Format(time.RFC3339)
-	if _, err := tx.Exec(`insert into meta values ('product', 'sekali'), ('created_at', ?)`, created); err != nil {
+	if _, err := tx.Exec(`insert into meta values ('product', 'sekali'), ('created_at', ?), ('index_secret', ?)`, created, newSecret()); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"strings"
+	"math"
+	"slices"
 	"time"
 
 	"sekali"
@@ -27,10 +27,10 @@ const (
 // query of its own, until the page is full, the events end or pageBudget is
 // used up.
 func (s *Store) Events(ctx context.Context, q sekali.EventsQuery) (sekali.EventsPage, error) {
-	var page sekali.EventsPage
+	page := sekali.EventsPage{LastSeq: s.visible.Load()}
 	var search *search
 	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
-		search, err = s.newSearch(ctx, conn, q, &page)
+		search, err = s.newSearch(ctx, conn, q, page.LastSeq)
 		return err
 	})
 	if err != nil || search == nil {
@@ -51,56 +51,142 @@ type search struct {
 	q         sekali.EventsQuery
 	where     string
 	args      []any
-	window    int64
+	windows   windows
 	cursor    int64
 	end       int64 // the greatest seq that may match
 	bytes     int   // of the payloads found
 	overflown bool  // the page is full and there is at least one more event
 }
 
-// newSearch notes the newest seq in the page and returns nil when nothing can
-// match.
-func (s *Store) newSearch(ctx context.Context, conn *sql.Conn, q sekali.EventsQuery, page *sekali.EventsPage) (*search, error) {
-	if err := conn.QueryRowContext(ctx, `select coalesce(max(seq), 0) from events`).Scan(&page.LastSeq); err != nil {
+// windows says where the next matches may be: in seqs, or when that is nil, in
+// all from low to high. Nothing between the cursor and the window matches.
+type windows func(f *search) (w window, err error)
+
+type window struct {
+	low, high int64 // both inclusive
+	seqs      []int64
+}
+
+// newSearch returns nil when nothing can match. Only events up to lastSeq are
+// looked at.
+func (s *Store) newSearch(ctx context.Context, conn *sql.Conn, q sekali.EventsQuery, lastSeq int64) (*search, error) {
+	f := &search{q: q, cursor: q.After, end: lastSeq, windows: allSeqs(s.window)}
+	if q.UpTo > 0 {
+		f.end = min(f.end, q.UpTo)
+	}
+	if q.Descending && (q.After == 0 || q.After > f.end) {
+		f.cursor = f.end + 1
+	}
+	f.filter(q)
+	if q.Topic == "" && q.EventID == "" {
+		return f, nil
+	}
+	topics, err := topicNumbers(ctx, conn, q.Topic)
+	if err != nil || len(topics) == 0 {
 		return nil, err
 	}
-	end := page.LastSeq
-	if q.UpTo > 0 {
-		end = min(end, q.UpTo)
-	}
-	f := &search{q: q, window: s.window, cursor: q.After, end: end}
-	if q.Descending && (q.After == 0 || q.After > end) {
-		f.cursor = end + 1
-	}
-	var where []string
-	filter := func(condition string, arg any) {
-		where = append(where, condition)
-		f.args = append(f.args, arg)
-	}
 	if q.Topic != "" {
-		var id int64
-		switch err := conn.QueryRowContext(ctx, `select id from topics where name = ?`, q.Topic).Scan(&id); {
-		case errors.Is(err, sql.ErrNoRows):
-			return nil, nil
-		case err != nil:
-			return nil, err
-		}
-		filter(`e.topic_id = ?`, id)
+		f.where += ` and e.topic_id = ?`
+		f.args = append(f.args, topics[0])
 	}
 	if q.EventID != "" {
-		filter(`e.event_id = ?`, q.EventID)
+		f.windows, err = s.seqsOfID(topics, q.EventID)
+		return f, err
+	}
+	f.windows = s.seqsOfTopic(topics[0])
+	return f, nil
+}
+
+// filter takes the conditions of a query that need no index.
+func (f *search) filter(q sekali.EventsQuery) {
+	f.where = `e.seq between ? and ?`
+	add := func(condition string, arg any) {
+		f.where += " and " + condition
+		f.args = append(f.args, arg)
+	}
+	if q.EventID != "" {
+		add(`e.event_id = ?`, q.EventID)
 	}
 	if q.Source != "" {
-		filter(`e.source = ?`, q.Source)
+		add(`e.source = ?`, q.Source)
 	}
 	if !q.Since.IsZero() {
-		filter(`e.event_time >= ?`, q.Since.UnixNano())
+		add(`e.event_time >= ?`, q.Since.UnixNano())
 	}
 	if !q.Until.IsZero() {
-		filter(`e.event_time <= ?`, q.Until.UnixNano())
+		add(`e.event_time <= ?`, q.Until.UnixNano())
 	}
-	f.where = strings.Join(append(where, `e.seq > ? and e.seq < ?`), " and ")
-	return f, nil
+}
+
+// topicNumbers returns the number of a topic, or those of all when name is "".
+func topicNumbers(ctx context.Context, conn *sql.Conn, name string) (numbers []int64, err error) {
+	rows, err := conn.QueryContext(ctx, `select id from topics where name = ? or ? = ''`, name, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err has the error
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, rows.Err()
+}
+
+// allSeqs cuts all seqs into windows of the given size.
+func allSeqs(size int64) windows {
+	return func(f *search) (window, error) {
+		if f.q.Descending {
+			return window{low: max(f.cursor-size, 1), high: f.cursor - 1}, nil
+		}
+		return window{low: f.cursor + 1, high: min(f.cursor+size, f.end)}, nil
+	}
+}
+
+// seqsOfTopic takes the seqs of one topic from the index, so many at a time
+// that one window is enough unless other conditions leave most of them out.
+func (s *Store) seqsOfTopic(topic int64) windows {
+	return func(f *search) (w window, err error) {
+		n := int(min(s.window, int64(f.q.Limit)+1))
+		if len(f.args) > 1 { // more conditions than the topic
+			n = int(min(s.window, max(1000, int64(n))))
+		}
+		seqs, err := s.indexes.events.Scan(nil, topicColumn, uint64(topic), f.cursor, f.q.Descending, n)
+		return windowOf(seqs, len(seqs) < n, f.q.Descending), err
+	}
+}
+
+// seqsOfID takes the seqs that may have an id in one of the topics from the
+// index: a few, in one window.
+func (s *Store) seqsOfID(topics []int64, id string) (windows, error) {
+	var seqs []int64
+	for _, topic := range topics {
+		var err error
+		if seqs, err = s.indexes.events.Find(seqs, idColumn, s.keys.of(topic, id)); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(seqs)
+	return func(f *search) (window, error) { return windowOf(seqs, true, f.q.Descending), nil }, nil
+}
+
+// windowOf returns the window of seqs in the order of the query; after the
+// last ones it reaches to the end.
+func windowOf(seqs []int64, last, descending bool) window {
+	w := window{low: 1, high: math.MaxInt64, seqs: seqs}
+	if w.seqs == nil {
+		w.seqs = []int64{}
+	}
+	switch {
+	case last:
+	case descending:
+		w.low = seqs[len(seqs)-1]
+	default:
+		w.high = seqs[len(seqs)-1]
+	}
+	return w
 }
 
 func (f *search) finished() bool {
@@ -115,13 +201,27 @@ func (f *search) finished() bool {
 
 // nextWindow adds the matches of the next window to the page.
 func (f *search) nextWindow(ctx context.Context, conn *sql.Conn, page *sekali.EventsPage) error {
-	low, high, order := f.cursor, min(f.cursor+f.window, f.end)+1, " order by e.seq"
-	if f.q.Descending {
-		low, high, order = max(f.cursor-f.window-1, 0), f.cursor, " order by e.seq desc"
+	w, err := f.windows(f)
+	if err != nil {
+		return err
 	}
+	from, args := ` from events e join topics t on t.id = e.topic_id`, []any{}
+	if w.seqs != nil {
+		from = ` from json_each(?) j cross join events e on e.seq = j.value join topics t on t.id = e.topic_id`
+		args = append(args, jsonNumbers(w.seqs))
+	}
+	if f.q.Descending {
+		w.high = min(w.high, f.cursor-1)
+	} else {
+		w.low, w.high = max(w.low, f.cursor+1), min(w.high, f.end)
+	}
+	order := ` order by e.seq`
+	if f.q.Descending {
+		order += ` desc`
+	}
+	args = append(append(args, w.low, w.high), f.args...)
 	room := f.q.Limit - len(page.Events)
-	rows, err := conn.QueryContext(ctx, `select `+eventColumns+` from events e join topics t on t.id = e.topic_id where `+f.where+order+` limit ?`,
-		append(append([]any(nil), f.args...), low, high, room+1)...)
+	rows, err := conn.QueryContext(ctx, `select `+eventColumns+from+` where `+f.where+order+` limit ?`, append(args, room+1)...)
 	if err != nil {
 		return err
 	}
@@ -138,10 +238,9 @@ func (f *search) nextWindow(ctx context.Context, conn *sql.Conn, page *sekali.Ev
 		page.Events = append(page.Events, e)
 		f.bytes += len(e.Payload)
 	}
+	f.cursor = w.high
 	if f.q.Descending {
-		f.cursor = low + 1
-	} else {
-		f.cursor = high - 1
+		f.cursor = w.low
 	}
 	return rows.Err()
 }

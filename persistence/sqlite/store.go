@@ -49,6 +49,8 @@ type Options struct {
 	Durability Durability
 	Readers    int          // read connections, default 3
 	Logger     *slog.Logger // default: discards
+
+	generationRows int // of the indexes; tests set it
 }
 
 func (o Options) withDefaults() Options {
@@ -65,7 +67,13 @@ type Store struct {
 	log     *slog.Logger
 	lock    *dirLock
 	readers *sql.DB
-	window  int64 // how many seqs one query of Events looks through
+	// checkpointer is a connection that moves the WAL while the writer goes on.
+	checkpointer *sql.DB
+
+	indexes indexes
+	keys    idKeys
+	window  int64        // how many seqs one query of Events looks through
+	visible atomic.Int64 // the last seq that readers look at: it is in the index
 
 	// turn is held by whoever uses the writer connection: AppendBatch, the
 	// checkpointer, Close.
@@ -73,7 +81,8 @@ type Store struct {
 	writer *writer
 
 	failure  atomic.Pointer[sekali.Error] // set once: no further writes
-	walInUse atomic.Int64                 // bytes, as the last checkpoint found
+	walInUse atomic.Int64                 // bytes, as the last look or checkpoint found
+	unlooked int64                        // bytes of events stored since a look was asked for; guarded by turn
 	pressure int64                        // walInUse from which writes are refused
 	dirty    chan struct{}                // wakes the checkpointer after a commit
 	closing  chan struct{}
@@ -122,8 +131,32 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := openReaders(ctx, s.readers, o.Readers); err != nil {
 		return nil, fmt.Errorf("open the readers: %w", err)
 	}
+	if s.checkpointer, err = openCheckpointer(ctx, s.path, o.Durability); err != nil {
+		return nil, fmt.Errorf("open the checkpointer: %w", err)
+	}
+	w := s.writer
+	s.keys = w.keys
+	s.indexes, err = openIndexes(ctx, dir, s.readers, w.keys, w.lastSeq, w.tallies.lastID, o.generationRows, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	w.indexes = s.indexes
+	s.visible.Store(w.lastSeq)
 	s.done.Go(s.checkpointLoop)
 	return s, nil
+}
+
+// openCheckpointer opens a connection that only checkpoints.
+func openCheckpointer(ctx context.Context, path string, d Durability) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", writerDSN(path, d))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // openReaders opens n connections that stay open: at the moment of need the
@@ -158,15 +191,34 @@ func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (sekali.Appende
 	if err := s.checkPressure(); err != nil {
 		return sekali.Appended{}, err
 	}
+	if err := s.indexes.ready(ctx); err != nil {
+		return sekali.Appended{}, s.writeFailed("index the batch before", err)
+	}
 	appended, err := s.writer.appendBatch(b)
 	if err != nil {
 		return sekali.Appended{}, s.writeFailed("append batch", err)
 	}
+	s.visible.Store(s.writer.lastSeq)
+	s.tellCheckpointer(b.Events)
+	return appended, nil
+}
+
+// tellCheckpointer wakes the checkpointer when the WAL may have grown by much.
+// A commit of a few small events writes some pages too.
+func (s *Store) tellCheckpointer(events []sekali.Event) {
+	const pagesOfCommit = 4 * 4096
+	s.unlooked += pagesOfCommit
+	for i := range events {
+		s.unlooked += int64(events[i].Size())
+	}
+	if s.unlooked < lookBytes && s.walInUse.Load() > 0 {
+		return
+	}
+	s.unlooked = 0
 	select {
 	case s.dirty <- struct{}{}:
 	default: // the checkpointer has been told already
 	}
-	return appended, nil
 }
 
 func (s *Store) takeTurn(ctx context.Context) error {
@@ -211,9 +263,12 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) release() error {
-	var errs []error
+	errs := []error{s.indexes.close()}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
+	}
+	if s.checkpointer != nil {
+		errs = append(errs, s.checkpointer.Close())
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
