@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"maps"
+
 	"sekali"
 )
 
@@ -34,9 +36,7 @@ func (r *recentTallies) row(seq int64) (id int64, ok bool) {
 // committed takes in what a transaction added.
 func (r *recentTallies) committed(tx *tallyTx) {
 	r.lastID = tx.lastID
-	for seq, id := range tx.moved {
-		r.ids[seq] = id
-	}
+	maps.Copy(r.ids, tx.moved)
 	if len(r.ids) < 2*maxRecentTallies {
 		return
 	}
