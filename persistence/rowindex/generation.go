@@ -82,16 +82,17 @@ func (t hashTable) put(key uint64, offset uint32) {
 	t[i] = offset + 1
 }
 
-// appendRows appends the rows that have the key in a hashed column.
-func (g *generation) appendRows(rows []int64, column int, key uint64) []int64 {
-	t, keys := g.tables[column], g.columns[column]
+// findAll calls found for each row that has keys[i] in a hashed column.
+func (g *generation) findAll(column int, keys []uint64, found func(i int, row int64)) {
+	t, own := g.tables[column], g.columns[column]
 	mask := uint64(len(t) - 1)
-	for i := key & mask; t[i] != 0; i = (i + 1) & mask {
-		if offset := t[i] - 1; keys[offset] == key {
-			rows = append(rows, g.first+int64(offset))
+	for k, key := range keys {
+		for i := key & mask; t[i] != 0; i = (i + 1) & mask {
+			if offset := t[i] - 1; own[offset] == key {
+				found(k, g.first+int64(offset))
+			}
 		}
 	}
-	return rows
 }
 
 // scan appends up to limit rows behind after, in the direction of the order,

@@ -163,29 +163,37 @@ func (x *Index) Ready(ctx context.Context) error {
 // Find appends to rows all rows that have the key in a hashed column. An error
 // means that it cannot be known now which those are.
 func (x *Index) Find(rows []int64, column int, key uint64) ([]int64, error) {
-	x.mu.RLock()
-	rows, err := x.find(rows, column, key)
-	x.mu.RUnlock()
-	if err != nil {
-		return nil, x.damaged(err)
-	}
-	return rows, nil
+	err := x.FindAll(column, []uint64{key}, func(_ int, row int64) { rows = append(rows, row) })
+	return rows, err
 }
 
-func (x *Index) find(rows []int64, column int, key uint64) (_ []int64, err error) {
-	if x.damage != nil {
-		return nil, x.damage
+// FindAll is Find for many keys: it calls found for each row that has keys[i],
+// in no order of i. It asks each segment's filter for all keys before the
+// next one's, so that the processor waits for many of them at once.
+func (x *Index) FindAll(column int, keys []uint64, found func(i int, row int64)) error {
+	x.mu.RLock()
+	err := x.findAll(column, keys, found)
+	x.mu.RUnlock()
+	if err != nil {
+		return x.damaged(err)
 	}
-	rows = x.open.appendRows(rows, column, key)
+	return nil
+}
+
+func (x *Index) findAll(column int, keys []uint64, found func(i int, row int64)) error {
+	if x.damage != nil {
+		return x.damage
+	}
+	x.open.findAll(column, keys, found)
 	for _, g := range x.frozen {
-		rows = g.appendRows(rows, column, key)
+		g.findAll(column, keys, found)
 	}
 	for _, s := range x.segments {
-		if rows, err = s.appendRows(rows, column, key); err != nil {
-			return nil, err
+		if err := s.findAll(column, keys, found); err != nil {
+			return err
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // part is what a generation and a segment have in common for Scan.

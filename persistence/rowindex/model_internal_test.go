@@ -203,7 +203,7 @@ func idle(tb testing.TB, x *Index) {
 		x.mu.RLock()
 		busy := len(x.frozen) > 0 || x.damage != nil
 		x.mu.RUnlock()
-		return !busy && x.mergeable() == nil
+		return !busy && x.mergeable(0, math.MaxInt) == nil
 	}, 2*time.Minute, time.Millisecond)
 }
 

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// syncEvery bounds what a segment under construction has unsynced, so that
-	// a commit of the table, which may have to wait for the same disk, does not
-	// wait long.
+	// syncEvery bounds what of a segment under construction is in memory only,
+	// so that a commit of the table, which may have to wait for the same disk,
+	// does not wait long.
 	syncEvery = 1 << 20
 
 	temporarySuffix = ".tmp"
@@ -66,11 +66,10 @@ type segmentPlan struct {
 	stamp       uint64
 	hashed      []bool // which columns get a filter
 	columns     []source
-	// rest is how long to pause after each piece, as a multiple of the time
-	// that the piece took: what is not urgent leaves the cores and the disk to
-	// the table.
-	rest int
-	step func(string)
+	// pause is called after each piece with the time that it took; nil: on to
+	// the next.
+	pause func(worked time.Duration) error
+	step  func(string)
 }
 
 // segmentWriter writes a segment file front to back, but for the header, which
@@ -200,24 +199,22 @@ func (w *segmentWriter) append(b []byte) error {
 	return nil
 }
 
-// flush writes the buffer out and waits until the disk has it.
+// flush writes the buffer out and waits until it has left the memory.
 func (w *segmentWriter) flush() error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := w.file.Write(w.buffer); err != nil {
+	n, err := w.file.Write(w.buffer)
+	if err != nil {
 		return err
 	}
 	w.buffer = w.buffer[:0]
-	if err := w.file.Sync(); err != nil || w.rest == 0 {
+	if err := writeBack(w.file, int64(w.at)-int64(n), int64(n)); err != nil || w.pause == nil {
 		return err
 	}
-	select {
-	case <-time.After(time.Duration(w.rest) * time.Since(w.started)):
-	case <-w.ctx.Done():
-	}
+	err = w.pause(time.Since(w.started))
 	w.started = time.Now()
-	return w.ctx.Err()
+	return err
 }
 
 // syncDir makes the names in dir durable.

@@ -58,63 +58,59 @@ func (tx *appendTx) apply(b sekali.Batch) error {
 	return tx.writeCounts()
 }
 
-// candidate is an event of the batch while it is being decided.
-type candidate struct {
-	topic int64
-	key   uint64
-	rows  []int64 // that may hold its id: those with its key
-}
-
 // decide tells new events from known ones: the index names the rows with the
 // key of an id, and the rows themselves decide.
 func (tx *appendTx) decide(events []sekali.Event) error {
 	tx.decisions = make([]sekali.Decision, len(events))
 	tx.stored = make([]*sekali.Event, 0, len(events))
-	candidates := make([]candidate, len(events))
-	var rows []int64 // of all candidates
+	topics, keys := make([]int64, len(events)), make([]uint64, len(events))
 	for i := range events {
 		topic, err := tx.topic(events[i].Topic)
 		if err != nil {
 			return err
 		}
-		from := len(rows)
-		c := &candidates[i]
-		c.topic, c.key = topic, tx.w.keys.of(topic, events[i].ID)
-		if rows, err = tx.w.indexes.events.Find(rows, idColumn, c.key); err != nil {
-			return err
-		}
-		c.rows = rows[from:len(rows):len(rows)]
+		topics[i], keys[i] = topic, tx.w.keys.of(topic, events[i].ID)
 	}
-	known, err := tx.readRows(rows)
+	rows := make(map[int][]int64) // by event: those that may hold its id
+	var all []int64
+	err := tx.w.indexes.events.FindAll(idColumn, keys, func(i int, row int64) {
+		rows[i] = append(rows[i], row)
+		all = append(all, row)
+	})
+	if err != nil {
+		return err
+	}
+	known, err := tx.readRows(all)
 	if err != nil {
 		return err
 	}
 	clear(tx.w.inBatch)
 	for i := range events {
-		tx.decideEvent(i, &events[i], &candidates[i], known)
+		tx.decideEvent(i, &events[i], topics[i], keys[i], rows[i], known)
 	}
 	return nil
 }
 
-func (tx *appendTx) decideEvent(i int, e *sekali.Event, c *candidate, known map[int64]knownEvent) {
-	for _, row := range c.rows {
-		if k := known[row]; k.topic == c.topic && k.id == e.ID {
+// decideEvent decides event i of the batch, whose id the given rows may hold.
+func (tx *appendTx) decideEvent(i int, e *sekali.Event, topic int64, key uint64, rows []int64, known map[int64]knownEvent) {
+	for _, row := range rows {
+		if k := known[row]; k.topic == topic && k.id == e.ID {
 			tx.decisions[i] = sekali.Decision{Seq: row, Fingerprint: k.fingerprint}
 			return
 		}
 	}
-	key := inBatchKey{c.topic, e.ID}
-	if first, ok := tx.w.inBatch[key]; ok {
+	identity := inBatchKey{topic, e.ID}
+	if first, ok := tx.w.inBatch[identity]; ok {
 		tx.decisions[i] = sekali.Decision{Seq: first.seq, Fingerprint: first.event.Fingerprint()}
 		return
 	}
 	tx.lastSeq++
 	tx.decisions[i] = sekali.Decision{Stored: true, Seq: tx.lastSeq}
-	tx.w.inBatch[key] = inBatchEvent{tx.lastSeq, e}
+	tx.w.inBatch[identity] = inBatchEvent{tx.lastSeq, e}
 	tx.stored = append(tx.stored, e)
-	tx.keys = append(tx.keys, c.key)
-	tx.topics = append(tx.topics, uint64(c.topic))
-	count := tx.countsOf(c.topic)
+	tx.keys = append(tx.keys, key)
+	tx.topics = append(tx.topics, uint64(topic))
+	count := tx.countsOf(topic)
 	count.unique++
 	count.lastAt = max(count.lastAt, tx.at)
 }
