@@ -115,7 +115,7 @@ func (r *rig) crash() {
 	r.close()
 }
 
-// add appends rows to the table and the index.
+// add appends rows to the table and the index, sometimes behind a gap.
 func (r *rig) add(rows int) {
 	r.tb.Helper()
 	if r.rng.IntN(10) == 0 {
@@ -123,6 +123,10 @@ func (r *rig) add(rows int) {
 		last := r.table.last()
 		r.index.Add(last, []uint64{r.table.rows[last-1][hashed]}, []uint64{r.table.rows[last-1][scanned]})
 	}
+	r.addWithoutGap(rows)
+}
+
+func (r *rig) addWithoutGap(rows int) {
 	keys := make([][]uint64, 2)
 	first := r.table.last() + 1
 	for range rows {
