@@ -54,13 +54,13 @@ func TestDecodeHeaderRefusesWhatContradictsItself(t *testing.T) {
 		{"a shorter file", func(_ *header, size *int64) { *size-- }},
 		{"sums that wrap around", func(h *header, size *int64) {
 			first, second := &h.columns[0], &h.columns[1]
-			first.end = first.filterAt - filterBlockBytes // modulo 2^64 a multiple of a block's size behind it
-			first.end -= (first.end - first.filterAt) % filterBlockBytes
-			first.end |= 1 << 63
-			second.blocksAt = first.end
-			second.fencesAt = second.blocksAt + 3*pageBytes
-			second.filterAt = second.fencesAt + 3*entryBytes
-			second.end = uint64(*size)
+			second.filterAt = 40
+			second.fencesAt = second.filterAt - 3*entryBytes
+			second.blocksAt = second.fencesAt
+			second.blocksAt -= 3 * pageBytes // far behind the file
+			first.end = second.blocksAt
+			second.end = second.filterAt + 1000*filterBlockBytes
+			*size = int64(second.end)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
