@@ -53,7 +53,11 @@ func (x *Index) mergeLoop() {
 		if run == nil {
 			return false, nil
 		}
-		return true, x.merge(x.ctx, run)
+		err := x.merge(x.ctx, run)
+		if errors.Is(err, context.Canceled) && x.ctx.Err() == nil {
+			return true, nil // a repair goes first
+		}
+		return true, err
 	})
 }
 
@@ -167,6 +171,15 @@ func (x *Index) mergeable() []*segment {
 // merge replaces adjacent segments by one. Only the goroutine that merges and
 // mends takes segments away, so the run stays where it is meanwhile.
 func (x *Index) merge(ctx context.Context, run []*segment) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	x.mu.Lock()
+	x.stopMerge = stop
+	damage := x.damage
+	x.mu.Unlock()
+	if damage != nil {
+		return context.Canceled
+	}
 	first, last := run[0].first, run[len(run)-1].last
 	p, err := x.plan(ctx, first, last)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,4 +192,45 @@ func TestIndexesInOneFolderLeaveEachOtherAlone(t *testing.T) {
 		require.Subset(t, segmentFiles(t, r.options.Dir), append(files, stranger))
 	}
 	r.open()
+}
+
+func TestRepairDoesNotWaitForAMerge(t *testing.T) {
+	r := newRig(t, rand.New(rand.NewPCG(seed(t), 0)))
+	r.close()
+	merging, merged, goOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var once, then sync.Once
+	r.options.GenerationRows, r.options.Fanout = 100, 2
+	r.options.step = func(step string) {
+		switch step {
+		case "merging":
+			once.Do(func() { close(merging) })
+			<-goOn
+		case "merged":
+			then.Do(func() { close(merged) })
+		}
+	}
+	r.open()
+	r.addWithoutGap(2 * r.options.GenerationRows)
+	<-merging
+	file, err := os.OpenFile(segmentFiles(t, r.options.Dir)[0], os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt([]byte("damage"), headerBytes)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	d := compare(r.index, r.table, r.table.last(), r.rng)
+	require.ErrorIs(t, d.err, errRebuilding)
+	require.ErrorIs(t, r.index.Ready(t.Context()), errRebuilding)
+
+	mended := make(chan error)
+	go func() { mended <- whole(context.WithoutCancel(t.Context()), r.index) }()
+	close(goOn)
+	select {
+	case err := <-mended:
+		require.NoError(t, err)
+	case <-merged:
+		t.Fatal("the merge went on")
+	}
+	r.checkAll()
+	idle(t, r.index)
+	r.checkAll()
 }

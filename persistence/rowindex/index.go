@@ -90,6 +90,9 @@ type Index struct {
 	open     *generation   // behind the frozen ones
 	damage   error         // why nothing can be answered: a segment is being rebuilt, or errClosed
 	failure  error         // of the last try of the background work
+	// stopMerge ends the merge under way: it may take minutes, and while a
+	// repair waits for it nothing is answered.
+	stopMerge context.CancelFunc
 
 	work    chan struct{} // wakes buildLoop
 	merges  chan struct{} // wakes mergeLoop
@@ -258,6 +261,7 @@ func (x *Index) damaged(err error) error {
 	if x.damage == nil {
 		x.Logger.Error("the index is damaged and is being rebuilt from the table", "index", x.Name, "error", err)
 		x.damage = errRebuilding
+		x.stopMerge()
 		wake(x.merges)
 	}
 	return x.damage

@@ -19,8 +19,8 @@ func Open(ctx context.Context, lastRow int64, o Options) (_ *Index, err error) {
 		return nil, err
 	}
 	x := &Index{
-		Options: o.withDefaults(),
-		work:    make(chan struct{}, 1), merges: make(chan struct{}, 1), changed: make(chan struct{}),
+		Options: o.withDefaults(), stopMerge: func() {},
+		work: make(chan struct{}, 1), merges: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	x.ctx, x.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
