@@ -87,7 +87,7 @@ func BenchmarkFilter(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	filters := make([]filter, segments)
 	for i := range filters {
-		filters[i] = newFilter(rows)
+		filters[i] = testFilter(b, rows)
 		for range rows {
 			filters[i].add(rng.Uint64())
 		}

@@ -22,9 +22,11 @@ var filterSalts = [8]uint32{
 	0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31,
 }
 
-func newFilter(keys uint64) filter {
+// newFilter allocates the filter of some keys; its memory has to be released.
+func newFilter(keys uint64) (filter, error) {
 	const keysPerBlock = 8 * filterBlockBytes / filterBitsPerKey
-	return make(filter, max(1, (keys+keysPerBlock-1)/keysPerBlock)*filterBlockBytes)
+	b, err := allocate(int(max(1, (keys+keysPerBlock-1)/keysPerBlock) * filterBlockBytes))
+	return filter(b), err
 }
 
 // block returns the block of a key; the upper half of the key selects it, the

@@ -29,7 +29,7 @@ type childPlan struct {
 }
 
 const (
-	childBatch   = 500
+	childBatch   = 200
 	childMaxRows = 1 << 20 // a child that lives that long has failed
 	childFailed  = 3
 )
@@ -46,9 +46,9 @@ func TestIndexIsExactAfterKill(t *testing.T) {
 		plan  childPlan
 		count int // the largest Count
 	}{
-		{"in the middle of writing a segment", childPlan{Steps: []string{"block"}}, 60},
+		{"in the middle of writing a segment", childPlan{Steps: []string{"block"}}, 30},
 		{"while a segment is published", childPlan{Steps: []string{"written", "renamed", "published"}}, 12},
-		{"while segments are merged", childPlan{Merge: true, Steps: []string{"merging", "block", "written", "renamed", "merged"}}, 60},
+		{"while segments are merged", childPlan{Merge: true, Steps: []string{"merging", "block", "written", "renamed", "merged"}}, 40},
 	} {
 		t.Run(c.when, func(t *testing.T) {
 			var took []time.Duration
@@ -103,7 +103,7 @@ func reopen(t *testing.T, dir string, rng *rand.Rand) (last int64, took time.Dur
 func childOptions(dir string, table Table, step func(string)) Options {
 	return Options{
 		Dir: dir, Name: "t", Columns: []Column{{Hashed: true}, {}}, Table: table, step: step,
-		GenerationRows: 2000, Fanout: 3, MaxFrozen: 2,
+		GenerationRows: 800, Fanout: 3, MaxFrozen: 2,
 	}
 }
 
@@ -190,8 +190,8 @@ func (p *childPlan) killer() func(string) {
 	return func(step string) {
 		mu.Lock()
 		defer mu.Unlock()
-		merging = (merging || step == "merging") && step != "merged" || p.Merge && step == "merged"
-		if p.Merge && !merging || !slices.Contains(p.Steps, step) {
+		merging = (merging || step == "merging") && step != "merged"
+		if p.Merge && !merging && step != "merged" || !slices.Contains(p.Steps, step) {
 			return
 		}
 		if p.Count--; p.Count == 0 {

@@ -48,6 +48,13 @@ func (t *table) append(gap int, keys ...uint64) int64 {
 	return row
 }
 
+// skip leaves out rows.
+func (t *table) skip(rows int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = append(t.rows, make([][]uint64, rows)...)
+}
+
 func (t *table) last() int64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

@@ -9,7 +9,7 @@ import (
 )
 
 func TestIndexAgreesWithANaiveOneWhateverHappens(t *testing.T) {
-	base, steps := seed(t), number(t, "ROWINDEX_STEPS", 250)
+	base, steps := seed(t), number(t, "ROWINDEX_STEPS", 200)
 	for run := range uint64(8) {
 		name := fmt.Sprintf("run %d, background work running freely", run)
 		if run%2 == 1 {

@@ -60,7 +60,8 @@ type rig struct {
 	options Options
 	index   *Index
 	stepper *stepper
-	stepped bool // whether the background work is held
+	stepped bool     // whether the background work is held
+	files   []string // of the segments when the index was closed last
 }
 
 // newRig opens an empty index with small generations.
@@ -76,6 +77,15 @@ func newRig(tb testing.TB, rng *rand.Rand) *rig {
 	return r
 }
 
+// reopened is a rig with the rows of this one and files of a crash.
+func (r *rig) reopened(dir string) *rig {
+	r.tb.Helper()
+	c := &rig{tb: r.tb, rng: r.rng, table: r.table, options: r.options, stepper: newStepper()}
+	c.options.Dir, c.options.step = dir, c.stepper.step
+	c.open()
+	return c
+}
+
 func (r *rig) open() {
 	r.tb.Helper()
 	r.stepper.release()
@@ -89,6 +99,12 @@ func (r *rig) open() {
 
 func (r *rig) close() {
 	r.stepper.release()
+	r.index.stop()
+	r.index.done.Wait()
+	r.files = nil
+	for _, s := range r.index.segments {
+		r.files = append(r.files, s.path)
+	}
 	require.NoError(r.tb, r.index.Close())
 }
 
@@ -99,7 +115,7 @@ func (r *rig) crash() {
 	r.close()
 }
 
-// add appends rows to the table and the index.
+// add appends rows to the table and the index, sometimes behind a gap.
 func (r *rig) add(rows int) {
 	r.tb.Helper()
 	if r.rng.IntN(10) == 0 {
@@ -107,6 +123,10 @@ func (r *rig) add(rows int) {
 		last := r.table.last()
 		r.index.Add(last, []uint64{r.table.rows[last-1][hashed]}, []uint64{r.table.rows[last-1][scanned]})
 	}
+	r.addWithoutGap(rows)
+}
+
+func (r *rig) addWithoutGap(rows int) {
 	keys := make([][]uint64, 2)
 	first := r.table.last() + 1
 	for range rows {

@@ -44,9 +44,10 @@ func openSegment(path string) (_ *segment, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &segment{path: path, file: f}
 	defer func() {
 		if err != nil {
-			_ = f.Close() // it was only read
+			_ = s.close() // it was only read
 		}
 	}()
 	info, err := f.Stat()
@@ -64,33 +65,52 @@ func openSegment(path string) (_ *segment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{header: *h, path: path, file: f}
+	s.header = *h
 	for c := range h.columns {
 		search, err := s.readSearch(&h.columns[c])
+		s.search = append(s.search, search)
 		if err != nil {
 			return nil, err
 		}
-		s.search = append(s.search, search)
 	}
 	return s, nil
 }
 
-func (s *segment) readSearch(c *columnHeader) (columnSearch, error) {
-	tail := make([]byte, c.end-c.fencesAt)
-	switch _, err := s.file.ReadAt(tail, int64(c.fencesAt)); {
-	case errors.Is(err, io.EOF):
-		return columnSearch{}, fmt.Errorf("%w: cut off", errDamaged)
-	case err != nil:
-		return columnSearch{}, err
+func (s *segment) readSearch(c *columnHeader) (search columnSearch, err error) {
+	search.fences = make([]byte, c.filterAt-c.fencesAt)
+	if c.end > c.filterAt {
+		memory, err := allocate(int(c.end - c.filterAt))
+		if err != nil {
+			return search, err
+		}
+		search.filter = memory
 	}
-	if xxhash.Sum64(tail) != c.tailSum {
-		return columnSearch{}, fmt.Errorf("%w: fences or filter", errDamaged)
+	sum, at := xxhash.New(), int64(c.fencesAt)
+	for _, part := range [][]byte{search.fences, search.filter} {
+		switch _, err := s.file.ReadAt(part, at); {
+		case errors.Is(err, io.EOF):
+			return search, fmt.Errorf("%w: cut off", errDamaged)
+		case err != nil:
+			return search, err
+		}
+		_, _ = sum.Write(part) // a hash never fails
+		at += int64(len(part))
 	}
-	fences := c.filterAt - c.fencesAt
-	return columnSearch{fences: tail[:fences:fences], filter: tail[fences:]}, nil
+	if sum.Sum64() != c.tailSum {
+		return search, fmt.Errorf("%w: fences or filter", errDamaged)
+	}
+	return search, nil
 }
 
-func (s *segment) close() error { return s.file.Close() }
+// close ends the use of the segment; nobody may be reading.
+func (s *segment) close() error {
+	errs := []error{s.file.Close()}
+	for c := range s.search {
+		errs = append(errs, release(s.search[c].filter))
+		s.search[c].filter = nil
+	}
+	return errors.Join(errs...)
+}
 
 func (s *segment) rows() int64 { return s.last - s.first + 1 }
 

@@ -91,14 +91,14 @@ func (p segmentPlan) write(ctx context.Context) (_ *segment, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &segment{path: path, file: f}
 	defer func() {
 		if err != nil {
-			_ = f.Close() // what it held is of no use
+			_ = s.close() // what it held is of no use
 			_ = os.Remove(temporary)
 		}
 	}()
 	w := &segmentWriter{segmentPlan: p, ctx: ctx, file: f, buffer: make([]byte, 0, syncEvery), at: headerBytes, started: time.Now()}
-	s := &segment{path: path, file: f}
 	if err := w.fill(s); err != nil {
 		return nil, err
 	}
@@ -117,11 +117,11 @@ func (w *segmentWriter) fill(s *segment) error {
 	s.header = header{first: w.first, last: w.last, stamp: w.stamp}
 	for i, source := range w.columns {
 		c, search, err := w.column(source, w.hashed[i], s.salt(i))
+		s.columns = append(s.columns, c)
+		s.search = append(s.search, search)
 		if err != nil {
 			return err
 		}
-		s.columns = append(s.columns, c)
-		s.search = append(s.search, search)
 	}
 	if err := w.flush(); err != nil {
 		return err
@@ -136,7 +136,9 @@ func (w *segmentWriter) fill(s *segment) error {
 func (w *segmentWriter) column(from source, hashed bool, salt uint64) (c columnHeader, search columnSearch, err error) {
 	c.blocksAt = w.at
 	if hashed {
-		search.filter = newFilter(from.entries())
+		if search.filter, err = newFilter(from.entries()); err != nil {
+			return c, search, err
+		}
 	}
 	var b block
 	for {
