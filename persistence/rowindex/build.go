@@ -81,7 +81,7 @@ func (x *Index) loop(woken <-chan struct{}, doing string, f func() (more bool, e
 				_ = x.damaged(err) // logs it; the repair is what comes next
 				continue
 			}
-			x.Logger.Error("cannot "+doing+", trying again", "index", x.Name, "error", err)
+			x.Logger.Error("work on the index failed and is tried again", "index", x.Name, "work", doing, "error", err)
 			select {
 			case <-time.After(retryTime):
 			case <-x.ctx.Done():

@@ -121,7 +121,7 @@ func (w *segmentWriter) fill(s *segment) error {
 		if err != nil {
 			return err
 		}
-		s.header.columns = append(s.header.columns, c)
+		s.columns = append(s.columns, c)
 		s.search = append(s.search, search)
 	}
 	if err := w.flush(); err != nil {
