@@ -135,3 +135,19 @@ func TestMergingSparesSegmentsThatAreVeryLarge(t *testing.T) {
 	require.Nil(t, x.mergeable())
 	require.Len(t, x.segments, 2)
 }
+
+func TestMergingTakesTheSmallestAndOfTheseTheOldest(t *testing.T) {
+	x := &Index{Options: Options{GenerationRows: 10, Fanout: 2}}
+	last := int64(0)
+	for _, rows := range []int64{40, 40, 20, 20, 10, 10, 10} {
+		x.segments = append(x.segments, &segment{header: header{first: last + 1, last: last + rows}})
+		last += rows
+	}
+	var merged [][2]int64
+	for run := x.mergeable(); run != nil; run = x.mergeable() {
+		by := &segment{header: header{first: run[0].first, last: run[1].last}}
+		merged = append(merged, [2]int64{by.first, by.last})
+		x.replace(run, by)
+	}
+	require.Equal(t, [][2]int64{{121, 140}, {81, 120}, {1, 80}}, merged)
+}

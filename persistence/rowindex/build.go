@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -149,23 +150,25 @@ func (x *Index) level(rows int64) (level int) {
 	return level
 }
 
-// mergeable returns the newest run of adjacent segments to be merged, or nil:
-// as many as Fanout of which the newest is not exceeded in level. They are all
-// of one level, but where a damaged segment was rebuilt as small ones in front
-// of larger ones; those must not stay for ever. It leaves less than Fanout
-// segments of each level.
-func (x *Index) mergeable() []*segment {
+// mergeable returns the run of adjacent segments to be merged next, or nil: as
+// many as Fanout of which the newest is not exceeded in level, the smallest
+// first and of these the oldest. They are all of one level, but where a damaged
+// segment was rebuilt as small ones in front of larger ones; those must not
+// stay for ever. It leaves less than Fanout segments of each level.
+func (x *Index) mergeable() (best []*segment) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for end := len(x.segments); end >= x.Fanout; end-- {
+	lowest := math.MaxInt
+	for end := x.Fanout; end <= len(x.segments); end++ {
 		run := x.segments[end-x.Fanout : end]
-		level := x.level(run[len(run)-1].rows())
+		newest := run[len(run)-1]
+		level := x.level(newest.rows())
 		exceeded := slices.ContainsFunc(run, func(s *segment) bool { return x.level(s.rows()) > level })
-		if !exceeded && run[len(run)-1].last-run[0].first < maxMergedRows {
-			return slices.Clone(run)
+		if level < lowest && !exceeded && newest.last-run[0].first < maxMergedRows {
+			best, lowest = run, level
 		}
 	}
-	return nil
+	return slices.Clone(best)
 }
 
 // merge replaces adjacent segments by one. Only the goroutine that merges and
