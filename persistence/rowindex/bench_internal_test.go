@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -53,6 +54,7 @@ func BenchmarkFind(b *testing.B) {
 	require.NoError(b, err)
 	defer func() { require.NoError(b, x.Close()) }()
 	idle(b, x)
+	require.Eventually(b, func() bool { return len(segmentFiles(b, x.Dir)) == len(x.segments) }, time.Minute, time.Millisecond)
 	memory := heap() - before
 	rng := rand.New(rand.NewPCG(1, 2))
 	found := make([]int64, 0, 8)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -150,4 +151,29 @@ func TestMergingTakesTheSmallestAndOfTheseTheOldest(t *testing.T) {
 		x.replace(run, by)
 	}
 	require.Equal(t, [][2]int64{{121, 140}, {81, 120}, {1, 80}}, merged)
+}
+
+func TestOpenTakesTheMergedSegmentAndNotItsParts(t *testing.T) {
+	d := newDamageRig(t, seed(t))
+	merged := segmentFileName("t", 1, 2*damageRows)
+	files := d.restored()
+	files[merged] = d.part(t, 1, 2*damageRows)
+	d.put(files)
+	d.open()
+	d.checkAll()
+	d.close()
+	require.Equal(t, []string{filepath.Join(d.options.Dir, merged)}, d.rig.files)
+	require.Equal(t, d.rig.files, segmentFiles(t, d.options.Dir))
+}
+
+func TestOpenWithFewerRowsForgetsTheOthers(t *testing.T) {
+	r := newRig(t, rand.New(rand.NewPCG(seed(t), 0)))
+	r.addWithoutGap(5 * r.options.GenerationRows)
+	idle(t, r.index)
+	r.close()
+	fewer := r.table.last() - 1
+	x, err := Open(t.Context(), fewer, r.options)
+	require.NoError(t, err)
+	require.Nil(t, compare(x, r.table, fewer, r.rng))
+	require.NoError(t, x.Close())
 }
