@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -134,4 +135,45 @@ func TestMergingSparesSegmentsThatAreVeryLarge(t *testing.T) {
 	}
 	require.Nil(t, x.mergeable(0, math.MaxInt))
 	require.Len(t, x.segments, 2)
+}
+
+func TestMergingTakesTheSmallestAndOfTheseTheOldest(t *testing.T) {
+	x := &Index{Options: Options{GenerationRows: 10, Fanout: 2}}
+	last := int64(0)
+	for _, rows := range []int64{40, 40, 20, 20, 10, 10, 10} {
+		x.segments = append(x.segments, &segment{header: header{first: last + 1, last: last + rows}})
+		last += rows
+	}
+	var merged [][2]int64
+	for run := x.mergeable(0, math.MaxInt); run != nil; run = x.mergeable(0, math.MaxInt) {
+		by := &segment{header: header{first: run[0].first, last: run[1].last}}
+		merged = append(merged, [2]int64{by.first, by.last})
+		x.replace(run, by)
+	}
+	require.Equal(t, [][2]int64{{121, 140}, {81, 120}, {1, 80}}, merged)
+}
+
+func TestOpenTakesTheMergedSegmentAndNotItsParts(t *testing.T) {
+	d := newDamageRig(t, seed(t))
+	merged := segmentFileName("t", 1, 2*damageRows)
+	files := d.restored()
+	files[merged] = d.part(t, 1, 2*damageRows)
+	d.put(files)
+	d.open()
+	d.checkAll()
+	d.close()
+	require.Equal(t, []string{filepath.Join(d.options.Dir, merged)}, d.rig.files)
+	require.Equal(t, d.rig.files, segmentFiles(t, d.options.Dir))
+}
+
+func TestOpenWithFewerRowsForgetsTheOthers(t *testing.T) {
+	r := newRig(t, rand.New(rand.NewPCG(seed(t), 0)))
+	r.addWithoutGap(5 * r.options.GenerationRows)
+	idle(t, r.index)
+	r.close()
+	fewer := r.table.last() - 1
+	x, err := Open(t.Context(), fewer, r.options)
+	require.NoError(t, err)
+	require.Nil(t, compare(x, r.table, fewer, r.rng))
+	require.NoError(t, x.Close())
 }

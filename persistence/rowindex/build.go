@@ -78,7 +78,7 @@ func (x *Index) loop(woken <-chan struct{}, doing string, f func() (more bool, e
 				_ = x.damaged(err) // logs it; the repair is what comes next
 				continue
 			}
-			x.Logger.Error("background work on the index failed, trying again", "index", x.Name, "work", doing, "error", err)
+			x.Logger.Error("work on the index failed and is tried again", "index", x.Name, "work", doing, "error", err)
 			select {
 			case <-time.After(retryTime):
 			case <-x.ctx.Done():
@@ -146,24 +146,25 @@ func (x *Index) level(rows int64) (level int) {
 	return level
 }
 
-// mergeable returns the newest run of adjacent segments to be merged, or nil,
+// mergeable returns the run of adjacent segments to be merged next, or nil,
 // among those behind a row and of a level below the given one: as many as
-// Fanout of which the newest is not exceeded in level. They are all of one
-// level, but where a damaged segment was rebuilt as small ones in front of
-// larger ones; those must not stay for ever. It leaves less than Fanout
-// segments of each level.
-func (x *Index) mergeable(behind int64, below int) []*segment {
+// Fanout of which the newest is not exceeded in level, the smallest first and
+// of these the oldest. They are all of one level, but where a damaged segment
+// was rebuilt as small ones in front of larger ones; those must not stay for
+// ever. It leaves less than Fanout segments of each level.
+func (x *Index) mergeable(behind int64, below int) (best []*segment) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for end := len(x.segments); end >= x.Fanout; end-- {
+	for end := x.Fanout; end <= len(x.segments); end++ {
 		run := x.segments[end-x.Fanout : end]
-		level := x.level(run[len(run)-1].rows())
+		newest := run[len(run)-1]
+		level := x.level(newest.rows())
 		exceeded := slices.ContainsFunc(run, func(s *segment) bool { return x.level(s.rows()) > level })
-		if !exceeded && level < below && run[0].first > behind && run[len(run)-1].last-run[0].first < maxMergedRows {
-			return slices.Clone(run)
+		if level < below && run[0].first > behind && !exceeded && newest.last-run[0].first < maxMergedRows {
+			best, below = run, level
 		}
 	}
-	return nil
+	return slices.Clone(best)
 }
 
 // merge replaces adjacent segments by one. Only the goroutine that merges and

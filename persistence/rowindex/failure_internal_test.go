@@ -76,8 +76,16 @@ func TestClosedIndexSaysSo(t *testing.T) {
 	r.fill()
 	waited := make(chan error)
 	go func() { waited <- r.index.Ready(context.WithoutCancel(t.Context())) }()
+	r.index.stop()
+	r.index.done.Wait()
+	changed := r.index.changed
 	require.NoError(t, r.index.Close())
 	require.Error(t, <-waited)
+	select {
+	case <-changed:
+	default:
+		t.Fatal("Close does not wake who waits")
+	}
 	_, err := r.index.Find(nil, hashed, 1)
 	require.ErrorIs(t, err, errClosed)
 	_, err = r.index.Scan(nil, scanned, 1, 0, false, 1)
