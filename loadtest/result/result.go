@@ -1,0 +1,127 @@
+// Package result is what a load test profile measured: figures held against
+// goals, latencies, charts and tables, as text, as JSON and as one HTML page
+// that needs no other file.
+//
+// A goal that is missed is no failure, since a machine may be slow; a problem
+// is. Values are plain data: nothing here is safe for use by several goroutines
+// at a time, and the slices belong to whoever set them.
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Result is what one run of one profile measured. Its JSON form is the output
+// of --output json and the input of 'loadtest summary'.
+type Result struct {
+	Profile string        `json:"profile"` // the command's name
+	Title   string        `json:"title"`   // what it measures, in a few words
+	Version string        `json:"server_version"`
+	Started time.Time     `json:"started_at"`
+	Elapsed time.Duration `json:"elapsed_ns"`
+	Machine Machine       `json:"machine"`
+
+	Options   []Option  `json:"options"`
+	Goals     []Goal    `json:"goals"`
+	Figures   []Figure  `json:"figures"`
+	Latencies []Latency `json:"latencies"`
+	Charts    []Chart   `json:"charts"`
+	Tables    []Table   `json:"tables"`
+	Notes     []string  `json:"notes"`    // what a reader of the figures must know
+	Problems  []string  `json:"problems"` // what was wrong: lost, miscounted, errors
+}
+
+// OK reports that nothing was wrong. Goals may have been missed.
+func (r *Result) OK() bool { return len(r.Problems) == 0 }
+
+// WriteJSON writes the result as indented JSON.
+func (r *Result) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(r); err != nil {
+		return fmt.Errorf("write the result as JSON: %w", err)
+	}
+	return nil
+}
+
+// Option is a setting of the run, as a user would write it.
+type Option struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Goal is a figure with the value that it should reach.
+type Goal struct {
+	Name   string  `json:"name"`
+	Figure float64 `json:"figure"`
+	Unit   string  `json:"unit"` // "" for a ratio
+	Target float64 `json:"target"`
+	AtMost bool    `json:"at_most"` // the figure must be <= Target, otherwise >= Target
+	Base   string  `json:"base"`    // what a ratio is measured against, with its figure; "" for none
+}
+
+// Met reports that the figure reaches its target. A figure that is not a
+// number does not.
+func (g Goal) Met() bool {
+	if g.AtMost {
+		return g.Figure <= g.Target
+	}
+	return g.Figure >= g.Target
+}
+
+// Figure is a measured value without a goal.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// Latency sums up the latencies of one kind of request.
+type Latency struct {
+	Name  string        `json:"name"`
+	Count int64         `json:"count"`
+	P50   time.Duration `json:"p50_ns"`
+	P90   time.Duration `json:"p90_ns"`
+	P99   time.Duration `json:"p99_ns"`
+	P999  time.Duration `json:"p99_9_ns"`
+	Max   time.Duration `json:"max_ns"`
+}
+
+// LatencyOf sums up h, which has recorded microseconds.
+func LatencyOf(name string, h *hdrhistogram.Histogram) Latency {
+	at := func(percentile float64) time.Duration {
+		return time.Duration(h.ValueAtPercentile(percentile)) * time.Microsecond
+	}
+	return Latency{
+		Name: name, Count: h.TotalCount(), P50: at(50), P90: at(90), P99: at(99), P999: at(99.9),
+		Max: time.Duration(h.Max()) * time.Microsecond,
+	}
+}
+
+// Chart is one or more lines over the same X values.
+type Chart struct {
+	Title  string    `json:"title"`
+	XLabel string    `json:"x_label"`
+	YLabel string    `json:"y_label"`
+	X      []float64 `json:"x"` // ascending
+	Lines  []Line    `json:"lines"`
+}
+
+// Line is one line of a chart.
+type Line struct {
+	Name      string    `json:"name"`
+	Y         []float64 `json:"y"`          // as many as the chart has X values
+	RightAxis bool      `json:"right_axis"` // has a scale of its own, labelled with the line's name
+}
+
+// Table is a table of texts; cells that are numbers are set to the right.
+type Table struct {
+	Title   string     `json:"title"`
+	Columns []string   `json:"columns"`
+	Rows    [][]string `json:"rows"` // each as long as Columns
+}
