@@ -13,8 +13,7 @@
 //
 // Beyond the standard library: HdrHistogram records latencies in constant
 // memory without the averaging of fixed buckets; progressbar draws the bar that
-// a terminal expects; uPlot (50 kB, no dependencies, committed as built) draws
-// the charts of the HTML report, inlined so that the file works offline.
+// a terminal expects; uPlot draws the charts of the HTML report (package page).
 //
 // Run uses one goroutine per connection; each result slot is written by one of
 // them and read after all have ended.

@@ -2,6 +2,7 @@ package result
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -55,4 +56,17 @@ func procValue(file, name string) string {
 		}
 	}
 	return ""
+}
+
+// Lines describe the machine in two short lines.
+func (m Machine) Lines() []string {
+	hardware := fmt.Sprintf("%d x %s", m.CPUs, m.CPU)
+	if m.Memory > 0 {
+		hardware += fmt.Sprintf(", %s GiB", FormatNumber(float64(m.Memory)/(1<<30)))
+	}
+	software := m.OS
+	if m.Kernel != "" {
+		software += ", kernel " + m.Kernel
+	}
+	return []string{hardware, software + ", " + m.Go}
 }

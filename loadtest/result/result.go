@@ -8,9 +8,7 @@
 package result
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
+	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -39,16 +37,6 @@ type Result struct {
 // OK reports that nothing was wrong. Goals may have been missed.
 func (r *Result) OK() bool { return len(r.Problems) == 0 }
 
-// WriteJSON writes the result as indented JSON.
-func (r *Result) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
-		return fmt.Errorf("write the result as JSON: %w", err)
-	}
-	return nil
-}
-
 // Option is a setting of the run, as a user would write it.
 type Option struct {
 	Name  string `json:"name"`
@@ -65,9 +53,12 @@ type Goal struct {
 	Base   string  `json:"base"`    // what a ratio is measured against, with its figure; "" for none
 }
 
-// Met reports that the figure reaches its target. A figure that is not a
-// number does not.
+// Met reports that the figure reaches its target. A figure that is no finite
+// number, such as a ratio to nothing, does not.
 func (g Goal) Met() bool {
+	if math.IsInf(g.Figure, 0) {
+		return false
+	}
 	if g.AtMost {
 		return g.Figure <= g.Target
 	}
@@ -112,11 +103,11 @@ type Chart struct {
 	Lines  []Line    `json:"lines"`
 }
 
-// Line is one line of a chart.
+// Line is one line of a chart. NaN leaves a gap.
 type Line struct {
 	Name      string    `json:"name"`
 	Y         []float64 `json:"y"`          // as many as the chart has X values
-	RightAxis bool      `json:"right_axis"` // has a scale of its own, labelled with the line's name
+	RightAxis bool      `json:"right_axis"` // the lines of the right axis share a scale and its unit
 }
 
 // Table is a table of texts; cells that are numbers are set to the right.
