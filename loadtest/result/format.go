@@ -68,7 +68,7 @@ func (g Goal) comparison() string {
 
 func formatDigits(x float64, n int) string {
 	switch {
-	case math.IsNaN(x) || math.IsInf(x, 0):
+	case !finite(x):
 		return "-"
 	case math.Abs(x) >= 1000:
 		return FormatCount(int64(math.Round(x)))

@@ -9,6 +9,7 @@ package result
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -56,13 +57,26 @@ type Goal struct {
 // Met reports that the figure reaches its target. A figure that is no finite
 // number, such as a ratio to nothing, does not.
 func (g Goal) Met() bool {
-	if math.IsInf(g.Figure, 0) {
+	if !finite(g.Figure) {
 		return false
 	}
 	if g.AtMost {
 		return g.Figure <= g.Target
 	}
 	return g.Figure >= g.Target
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// Median is the middle of the values, or the mean of the two in the middle; NaN
+// when there are none.
+func Median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	if n == 0 {
+		return math.NaN()
+	}
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // Figure is a measured value without a goal.

@@ -60,13 +60,17 @@ func (r *Result) writeHead(b *strings.Builder) {
 	for i, line := range r.Machine.Lines() {
 		wrap(b, fmt.Sprintf(label, []string{"machine", ""}[min(i, 1)]), line)
 	}
+	if len(r.Options) > 0 {
+		wrap(b, fmt.Sprintf(label, "options"), r.optionText())
+	}
+}
+
+func (r *Result) optionText() string {
 	var options []string
 	for _, o := range r.Options {
 		options = append(options, o.Name+" "+o.Value)
 	}
-	if len(options) > 0 {
-		wrap(b, fmt.Sprintf(label, "options"), strings.Join(options, ", "))
-	}
+	return strings.Join(options, ", ")
 }
 
 func (r *Result) writeGoals(b *strings.Builder) {

@@ -17,6 +17,7 @@
   }
 
   function one(id, chart) {
+    chart.lines = chart.lines || [];
     const right = chart.lines.filter((line) => line.right_axis);
     const axes = [
       axis({ label: chart.x_label, values: all(short) }),
@@ -29,7 +30,7 @@
       scales: { x: { time: false }, left: { range: fromZero }, right: { range: fromZero } },
       axes: axes,
       series: [{ label: chart.x_label, value: (u, v) => value(v) }].concat(chart.lines.map(series)),
-    }, [chart.x].concat(chart.lines.map((line) => line.y)));
+    }, [chart.x || []].concat(chart.lines.map((line) => line.y)));
   }
 
   start(() => (report || []).forEach((chart, i) => one("chart" + i, chart)));
