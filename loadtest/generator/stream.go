@@ -67,6 +67,12 @@ func (s *Stream) Unbounded() { s.quota.Store(math.MaxInt64) }
 // all of them were acknowledged, they are the run's first.
 func (s *Stream) Sent() uint64 { return s.next.Load() }
 
+// Batch is the number of events in each request.
+func (s *Stream) Batch() int { return s.batch }
+
+// Publishers is how many publishers the stream is for.
+func (s *Stream) Publishers() int { return len(s.slots) }
+
 // Run returns the run that the stream sends.
 func (s *Stream) Run() Run { return s.run }
 

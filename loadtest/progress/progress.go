@@ -50,6 +50,14 @@ func (d Display) Time(name string, total time.Duration) *Phase {
 	return d.show(&Phase{name: name, duration: total})
 }
 
+// Unknown shows a phase of which nobody can say how far it is.
+func (d Display) Unknown(name string) *Phase {
+	return d.show(&Phase{name: name, events: unknown})
+}
+
+// unknown is the total of a bar that only shows that something is going on.
+const unknown = -1
+
 func (d Display) show(p *Phase) *Phase {
 	p.start, p.stop = time.Now(), make(chan struct{})
 	switch {
@@ -83,6 +91,9 @@ func (p *Phase) reached() int64 {
 	if p.duration > 0 {
 		return min(time.Since(p.start).Milliseconds(), p.total())
 	}
+	if p.events == unknown {
+		return time.Since(p.start).Milliseconds()
+	}
 	return min(p.done.Load(), p.total())
 }
 
@@ -93,7 +104,7 @@ func (p *Phase) drawBar(w io.Writer) {
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionClearOnFinish(),
 	}
-	if p.duration == 0 {
+	if p.events > 0 {
 		options = append(options, progressbar.OptionShowCount())
 	}
 	bar := progressbar.NewOptions64(p.total(), options...)
@@ -106,6 +117,10 @@ func (p *Phase) drawBar(w io.Writer) {
 
 func (p *Phase) writeLines(w io.Writer) {
 	p.every(lineInterval, func() {
+		if p.events == unknown {
+			_, _ = fmt.Fprintf(w, "%s: since %s\n", p.name, time.Since(p.start).Round(time.Second)) // As for the bar.
+			return
+		}
 		how := fmt.Sprintf("%s of %s events", result.FormatCount(p.done.Load()), result.FormatCount(p.events))
 		if p.duration > 0 {
 			how = fmt.Sprintf("%s of %s", time.Since(p.start).Round(time.Second), p.duration)

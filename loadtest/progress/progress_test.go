@@ -38,6 +38,7 @@ func TestABarShowsThePhaseAndIsWipedAtTheEnd(t *testing.T) {
 	for name, begin := range map[string]func(progress.Display) *progress.Phase{
 		"by events": func(d progress.Display) *progress.Phase { return d.Events("fill", 1000) },
 		"by time":   func(d progress.Display) *progress.Phase { return d.Time("fill", time.Hour) },
+		"unknown":   func(d progress.Display) *progress.Phase { return d.Unknown("fill") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s screen
