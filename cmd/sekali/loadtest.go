@@ -29,6 +29,7 @@ func newLoadtestCommand() *cobra.Command {
 	}
 	cmd.AddCommand(newStressCommand(), newVerifyLedgerCommand())
 	cmd.AddCommand(newGoalCommands()...)
+	cmd.AddCommand(newRestartCommand(), newIdleCommand(), newSummaryCommand(), newEchoServerCommand())
 	return cmd
 }
 

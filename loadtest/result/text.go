@@ -80,7 +80,7 @@ func (r *Result) writeGoals(b *strings.Builder) {
 	heading(b, "Goals")
 	var rows [][]string
 	for _, g := range r.Goals {
-		rows = append(rows, []string{MetWord(g.Met()), g.Name, g.Format(), "(goal " + g.FormatTarget() + ")"})
+		rows = append(rows, []string{fmt.Sprintf("%-6s", MetWord(g.Met())), g.Name, g.Format(), "(goal " + g.FormatTarget() + ")"})
 	}
 	lines := columns(rows, []bool{false, false, true, false})
 	for i, g := range r.Goals {
