@@ -36,7 +36,7 @@ func ServeEcho(ctx context.Context, life io.Reader, out io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	if _, err := fmt.Fprintf(out, "http://%s\n", listener.Addr()); err != nil {
-		return errors.Join(fmt.Errorf("say where the echo is: %w", err), server.Shutdown(), <-served)
+		return errors.Join(fmt.Errorf("say where the echo is: %w", err), listener.Close(), <-served)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -51,7 +51,11 @@ func ServeEcho(ctx context.Context, life io.Reader, out io.Writer) error {
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), echoStopTimeout/2)
 	defer cancel()
-	return errors.Join(server.ShutdownWithContext(stopping), <-served)
+	err = server.ShutdownWithContext(stopping)
+	// A shutdown that comes before Serve has begun does nothing. In the other
+	// case both report that the listener is closed already.
+	_, _ = listener.Close(), <-served
+	return err
 }
 
 func echo(ctx *fasthttp.RequestCtx) {
