@@ -37,7 +37,7 @@ same run.`+serverHelp,
 		`  sekali loadtest sustained
   sekali loadtest sustained --duration 1m --report sustained.html`)
 	f := cmd.Flags()
-	p.defineURL(f)
+	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections send at a time")
 	p.intVar(f, &o.Batch, "batch", 100, maxBatch, "events per request")
 	o.Duplicates = 0.1
@@ -59,7 +59,7 @@ bare fasthttp echo, to which the same generator sends the same requests before
 and after.`+serverHelp,
 		`  sekali loadtest singles --connections 64`)
 	f := cmd.Flags()
-	p.defineURL(f)
+	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 64, maxConnections, "how many connections send at a time")
 	o.Duplicates = 0.1
 	defineSpread(p, f, &o.Topics, &o.Duplicates)
@@ -81,7 +81,7 @@ ids from anywhere in all that is stored, and ids of the last minute.`+serverHelp
 		`  sekali loadtest growth --events 20000000 --report growth.html
   sekali loadtest growth --events 1000000 --keep-data /var/tmp/filled`)
 	f := cmd.Flags()
-	p.defineURL(f)
+	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections send at a time")
 	p.intVar(f, &o.Batch, "batch", 100, maxBatch, "events per request")
 	p.intVar(f, &o.Topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")
@@ -103,7 +103,7 @@ func newIsolationCommand() *cobra.Command {
 that is flooded with batches, in turns, and compare the 99th percentiles.`+serverHelp,
 		`  sekali loadtest isolation`)
 	f := cmd.Flags()
-	p.defineURL(f)
+	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections flood")
 	p.intVar(f, &o.Batch, "batch", 100, maxBatch, "events per request of the flood")
 	rate := 0
@@ -124,7 +124,7 @@ func newOverloadCommand() *cobra.Command {
 answers: what it still stores, how it refuses the rest and what memory it needs.`+serverHelp,
 		`  sekali loadtest overload --multiple 10`)
 	f := cmd.Flags()
-	p.defineURL(f)
+	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 16, maxConnections, "how many connections measure the peak")
 	p.intVar(f, &o.OpenConnections, "overload-connections", 512, maxConnections, "how many connections overload")
 	p.intVar(f, &o.Batch, "batch", 500, maxBatch, "events per request")
@@ -148,7 +148,7 @@ as it can. Events of earlier load tests are read; without any, some are stored
 first.`+serverHelp,
 		`  sekali loadtest reads --keep-data /var/tmp/filled`)
 	f := cmd.Flags()
-	p.defineURL(f)
+	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections ingest")
 	p.intVar(f, &o.Batch, "batch", 100, maxBatch, "events per request of the ingest")
 	p.intVar(f, &o.Topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")

@@ -57,15 +57,15 @@ func newProfileCommand(name, short, long, example string) (*cobra.Command, *prof
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.execute(cmd) },
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&p.options.Seed, "seed", 1, "number that decides the ids and what is repeated")
 	f.StringVar(&p.options.DataDir, "keep-data", "", "`directory` for the started server, kept afterwards; it may hold the events of earlier runs")
 	f.StringVar(&p.report, "report", "", "write a report with charts to this HTML `file`")
 	defineOutputFlag(cmd, &p.output)
 	return cmd, p
 }
 
-// defineURL adds the flag of the profiles that can load any server.
-func (p *profileCommand) defineURL(f *pflag.FlagSet) {
+// defineLoad adds the flags of the profiles that can load any server.
+func (p *profileCommand) defineLoad(f *pflag.FlagSet) {
+	f.Uint64Var(&p.options.Seed, "seed", 1, "number that decides the ids and what is repeated")
 	f.StringVar(&p.options.URL, "url", "", "`URL` of the server; without it the command starts one")
 }
 

@@ -13,9 +13,9 @@ import (
 	"sekali/loadtest/result"
 )
 
-// IdleOptions are the settings of Idle. It starts servers of its own, so there
-// is no URL: always one on an empty directory, and with a data directory
-// another one on that.
+// IdleOptions are the settings of Idle. It starts servers of its own, so that
+// URL and Seed are not used: always one on an empty directory, and with a data
+// directory another one on that.
 type IdleOptions struct {
 	Options
 	Settle   time.Duration // from the start of a server to the measurement

@@ -14,8 +14,9 @@ import (
 	"sekali/loadtest/result"
 )
 
-// RestartOptions are the settings of Restart. It starts servers of its own, so
-// there is no URL; the data directory may hold events and is kept.
+// RestartOptions are the settings of Restart. It starts servers of its own and
+// draws its ids at random, so URL and Seed are not used. A data directory may
+// hold events and is kept.
 type RestartOptions struct {
 	Options
 	Events      int           // stored before the first restart
@@ -60,7 +61,7 @@ type restartStart struct {
 // stop and after a kill -9 under load, and checks after each start that nothing
 // that was acknowledged is lost, stored twice or known by another seq.
 func Restart(ctx context.Context, o RestartOptions) (_ *result.Result, err error) {
-	r := &restarter{o: o, began: time.Now(), events: newRestartEvents(o.Seed)}
+	r := &restarter{o: o, began: time.Now(), events: newRestartEvents()}
 	if r.o.DataDir == "" {
 		if r.o.DataDir, err = os.MkdirTemp("", "sekali-restart-"); err != nil {
 			return nil, fmt.Errorf("make a data directory: %w", err)

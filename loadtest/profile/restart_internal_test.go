@@ -126,12 +126,12 @@ func forgetfulOptions(t *testing.T) Options {
 	t.Setenv(forgetful, "1")
 	executable, err := os.Executable()
 	require.NoError(t, err)
-	return Options{Executable: executable, DataDir: t.TempDir(), Seed: 1}
+	return Options{Executable: executable, DataDir: t.TempDir()}
 }
 
 // TestAServerThatForgetsIsFound is the control of the checks: they can fail.
 func TestAServerThatForgetsIsFound(t *testing.T) {
-	r := &restarter{events: newRestartEvents(1), o: RestartOptions{
+	r := &restarter{events: newRestartEvents(), o: RestartOptions{
 		Options: forgetfulOptions(t), Events: 1000, Rounds: 1, Load: 50 * time.Millisecond, Connections: 4, Sample: 100, StartTimeout: time.Minute,
 	}}
 	require.NoError(t, r.prepare(t.Context()))
@@ -168,7 +168,7 @@ func TestAnAcknowledgedEventMustBeADuplicateWithItsSeq(t *testing.T) {
 			to, err := client.New(server.URL, client.Options{})
 			require.NoError(t, err)
 			defer to.Close()
-			r := &restarter{client: to, events: newRestartEvents(1)}
+			r := &restarter{client: to, events: newRestartEvents()}
 			require.NoError(t, r.checkDuplicates(t.Context(), r.events.batch(0, 1), []int64{7}))
 			require.Equal(t, c.right, len(r.problems.list()) == 0, r.problems.list())
 		})

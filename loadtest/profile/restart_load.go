@@ -28,8 +28,8 @@ type restartEvents struct {
 
 const restartTopics = 10
 
-func newRestartEvents(seed uint64) *restartEvents {
-	return &restartEvents{run: generator.NewRun(seed, salt(), restartTopics)}
+func newRestartEvents() *restartEvents {
+	return &restartEvents{run: generator.NewRun(0, salt(), restartTopics)}
 }
 
 // take reserves n numbers that nobody else gets and returns the first.
@@ -185,8 +185,8 @@ func fillForRestart(ctx context.Context, url string, events int64, o RestartOpti
 		return err
 	}
 	defer pool.Close()
-	run := generator.NewRun(o.Seed, salt(), restartTopics)
-	stream := generator.NewStream(run, restartBatch, pool.Size(), generator.Repeats{}, o.Seed)
+	run := generator.NewRun(0, salt(), restartTopics)
+	stream := generator.NewStream(run, restartBatch, pool.Size(), generator.Repeats{}, 0)
 	stream.Allow(int64(math.Ceil(float64(events) / restartBatch)))
 	phase := o.Display.Events("fill", events)
 	defer phase.Finish()
