@@ -11,6 +11,7 @@ import (
 type Measurement struct {
 	Started time.Time
 	Elapsed time.Duration // to the last answer
+	Sending time.Duration // to the last request
 
 	Requests           int64 // answered, refusals included
 	Refused            int64
@@ -59,7 +60,7 @@ func (m *Measurement) EventsPerSecond() float64 { return perSecond(m.Events(), m
 func (m *Measurement) RequestsPerSecond() float64 { return perSecond(m.Requests-m.Refused, m.Elapsed) }
 
 // OfferedPerSecond is the rate at which requests were sent.
-func (m *Measurement) OfferedPerSecond() float64 { return perSecond(m.Requests, m.Elapsed) }
+func (m *Measurement) OfferedPerSecond() float64 { return perSecond(m.Requests, m.Sending) }
 
 // P99 is the 99th percentile of Latency.
 func (m *Measurement) P99() time.Duration { return Percentile(m.Latency, 99) }
@@ -93,6 +94,7 @@ func newMeasurement(width time.Duration) *Measurement {
 // had been one with a pause. Slices follow those of m.
 func (m *Measurement) Add(o *Measurement) {
 	m.Elapsed += o.Elapsed
+	m.Sending += o.Sending
 	m.Requests += o.Requests
 	m.Refused += o.Refused
 	m.Stored += o.Stored

@@ -64,6 +64,7 @@ func newSliceHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, ma
 func (r *recorder) answered(wanted, sent, arrived time.Time, j Judgement) {
 	r.noteArrival(arrived.Sub(r.board.start))
 	r.sum.Requests++
+	r.sum.Sending = max(r.sum.Sending, sent.Sub(r.board.start))
 	if j.Refused {
 		r.sum.Refused++
 		r.refused++
@@ -113,11 +114,13 @@ func (r *recorder) flush() {
 // total adds up what the workers saw, after all of them have ended.
 func (b *board) total(workers []*recorder) *Measurement {
 	m := newMeasurement(b.width)
+	var sending time.Duration
 	for _, r := range workers {
 		r.flush()
 		m.Add(r.sum)
+		sending = max(sending, r.sum.Sending)
 	}
-	m.Started, m.Elapsed = b.start, time.Duration(b.lastAnswer.Load())
+	m.Started, m.Elapsed, m.Sending = b.start, time.Duration(b.lastAnswer.Load()), sending
 	m.ProblemCount, m.Problems = b.count, b.problems
 	m.Slices = make([]Slice, len(b.slices))
 	for i, s := range b.slices {

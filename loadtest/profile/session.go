@@ -86,7 +86,10 @@ func (s *session) connect(ctx context.Context) (err error) {
 	if s.target, err = generator.NewTarget(s.URL, s.APIKey); err != nil {
 		return err
 	}
-	if s.client, err = client.New(s.URL, client.Options{APIKey: s.APIKey, UserAgent: "sekali-loadtest"}); err != nil {
+	s.client, err = client.New(s.URL, client.Options{
+		APIKey: s.APIKey, UserAgent: "sekali-loadtest", MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+	})
+	if err != nil {
 		return err
 	}
 	if err := s.client.Retry(ctx, s.client.Ready); err != nil {
