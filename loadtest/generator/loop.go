@@ -37,12 +37,16 @@ func Closed(ctx context.Context, p *Pool, scripts []Script, l Limits) *Measureme
 }
 
 // Open sends requests at the times of a schedule, whatever the server does,
-// over as many connections as are free. It needs a duration.
+// over as many connections as are free. It needs a duration, and lasts longer
+// by at most the backlog: every request that was planned is sent or counted as
+// unsent.
 func Open(ctx context.Context, p *Pool, scripts []Script, schedule Schedule, l Limits) *Measurement {
 	if schedule.MaxBacklog == 0 {
 		schedule.MaxBacklog = time.Second
 	}
 	o := &opener{interval: max(1, time.Duration(float64(time.Second)/schedule.PerSecond)), backlog: schedule.MaxBacklog}
+	o.planned = int64((l.Duration + o.interval - 1) / o.interval)
+	l.Duration = 0 // The schedule ends the loop.
 	return start(ctx, p, scripts, l).run(ctx, func(w *worker) { w.open(o) })
 }
 
@@ -174,27 +178,28 @@ func (w *worker) pause(d time.Duration) bool {
 // opener hands out the times of a schedule.
 type opener struct {
 	interval, backlog time.Duration
+	planned           int64
 	next              atomic.Int64
 }
 
 // take returns the time of the next request, since the start of the loop, and
-// how many were dropped because they are later than the backlog allows.
-func (o *opener) take(now time.Duration) (at time.Duration, dropped int64) {
+// how many were dropped because they are later than the backlog allows; ok is
+// false when none is left.
+func (o *opener) take(now time.Duration) (at time.Duration, dropped int64, ok bool) {
 	for {
 		i := o.next.Load()
-		oldest := int64((now - o.backlog) / o.interval)
-		take := max(i, oldest)
-		if o.next.CompareAndSwap(i, take+1) {
-			return time.Duration(take) * o.interval, take - i
+		take := min(max(i, int64((now-o.backlog)/o.interval)), o.planned)
+		if o.next.CompareAndSwap(i, min(take+1, o.planned)) {
+			return time.Duration(take) * o.interval, take - i, take < o.planned
 		}
 	}
 }
 
 func (w *worker) open(o *opener) {
 	for now := time.Now(); !w.over(now); {
-		at, dropped := o.take(now.Sub(w.board.start))
+		at, dropped, ok := o.take(now.Sub(w.board.start))
 		w.sum.Unsent += dropped
-		if at >= w.loop.until {
+		if !ok {
 			return
 		}
 		wanted := w.board.start.Add(at)

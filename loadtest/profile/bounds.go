@@ -2,13 +2,11 @@ package profile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"sekali/loadtest/ceiling"
-	"sekali/loadtest/generator"
 	"sekali/loadtest/proc"
 	"sekali/loadtest/result"
 )
@@ -33,34 +31,6 @@ func (c ceilings) mean() float64 { return (c.before + c.after) / 2 }
 func (c ceilings) String() string {
 	return fmt.Sprintf("raw SQLite append: %s rows/s before, %s after",
 		result.FormatNumber(c.before), result.FormatNumber(c.after))
-}
-
-// echo sends a load to a bare fasthttp server that returns it: what the
-// generator and the HTTP library can do without Sekali, on the same cores.
-func (s *session) echo(ctx context.Context, l load, d time.Duration) (m *generator.Measurement, err error) {
-	e, err := ceiling.StartEcho(ctx, s.Executable)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, e.Stop()) }()
-	target, err := generator.NewTarget(e.URL, "")
-	if err != nil {
-		return nil, err
-	}
-	pool, err := generator.Dial(ctx, target, l.connections)
-	if err != nil {
-		return nil, err
-	}
-	defer pool.Close()
-	st := generator.NewStream(generator.NewRun(s.Seed, salt(), l.topics), l.batch, l.connections, generator.Repeats{}, s.Seed)
-	scripts := make([]generator.Script, l.connections)
-	for i := range scripts {
-		scripts[i] = generator.EchoScript{Publisher: generator.NewPublisher(target, st, i, generator.SendAgain)}
-	}
-	shown := s.Display.Time("echo", d)
-	defer shown.Finish()
-	m = generator.Closed(ctx, pool, scripts, generator.Limits{Duration: d, OnEvents: shown.Add})
-	return m, s.note(nil, m)
 }
 
 // usage watches what the server and the generator use.
@@ -127,10 +97,4 @@ func (s *session) diskFigure(ctx context.Context) error {
 func (s *session) diskPerEvent(events int64) (float64, error) {
 	total, err := proc.DirBytes(s.server.DataDir)
 	return float64(total) / float64(max(events, 1)), err
-}
-
-// capacityFigures say how much more the generator could send than was taken.
-func (s *session) capacityFigures(m, echo *generator.Measurement) {
-	s.figure("generator capacity: the same requests to an echo", echo.EventsPerSecond(), "events/s")
-	s.figure("generator capacity / server", echo.RequestsPerSecond()/m.RequestsPerSecond(), "")
 }

@@ -25,8 +25,9 @@ type ReadsOptions struct {
 const (
 	readsPage  = 5 * time.Millisecond
 	readsStats = 2 * time.Millisecond
-	// readConnections are those of each kind of reading.
-	readConnections = 2
+	// readConnections are those of each kind of reading: enough to send in time
+	// while some answers are slow.
+	readConnections = 16
 )
 
 // Reads measures pages, single events and the counts, while nothing else goes
@@ -37,48 +38,72 @@ func Reads(ctx context.Context, o ReadsOptions) (*result.Result, error) {
 	})
 }
 
-func (s *session) reads(ctx context.Context, o ReadsOptions) error {
+// reading is what is read in each phase.
+type reading struct {
+	o     ReadsOptions
+	known []generator.Known
+	total int64 // events stored at the start
+	echo  *echo // is sent single events at the same rate
+}
+
+// seen is what one phase measured.
+type seen struct {
+	kinds []*generator.Measurement // as readKinds
+	echo  *generator.Measurement
+}
+
+func (s *session) reads(ctx context.Context, o ReadsOptions) (err error) {
 	l := load{o.Connections, o.Batch, o.Topics}
-	known, err := s.existing(ctx, l, o.Events)
-	if err != nil {
+	r := &reading{o: o}
+	if r.known, err = s.existing(ctx, l, o.Events); err != nil {
 		return err
 	}
 	stats, err := s.client.Stats(ctx)
 	if err != nil {
 		return fmt.Errorf("read the server's counts: %w", err)
 	}
-	s.option("stored", result.FormatCount(stats.UniqueProcessed)+" events")
+	r.total = stats.UniqueProcessed
+	s.option("stored", result.FormatCount(r.total)+" events")
 	s.option("reading", fmt.Sprintf("%g requests/s of each kind, open loop, %s", o.Rate, o.Duration))
 	s.option("ingest", l)
 	s.option("seed", s.Seed)
+	if r.echo, err = s.startEcho(ctx, load{readConnections, 1, 1}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.echo.stop()) }()
+	return s.readPhases(ctx, r, s.stream(l, generator.Repeats{}, generator.SendAgain))
+}
 
-	x := s.stream(l, generator.Repeats{}, generator.SendAgain)
-	idle, err := s.read(ctx, "read", known, stats.UniqueProcessed, o)
+// readPhases reads while nothing else goes on and under ingest, with the ingest
+// by itself before and after.
+func (s *session) readPhases(ctx context.Context, r *reading, x *sent) error {
+	idle, err := s.read(ctx, "read", r)
 	if err != nil {
 		return err
 	}
-	before, err := s.publish(ctx, "ingest", x, o.Duration/2)
+	alone, err := s.publish(ctx, "ingest", x, r.o.Duration/2)
 	if err != nil {
 		return err
 	}
-	busy, ingest, err := s.readUnderIngest(ctx, x, known, stats.UniqueProcessed, o)
+	busy, ingest, err := s.readUnderIngest(ctx, r, x)
 	if err != nil {
 		return err
 	}
-	after, err := s.publish(ctx, "ingest", x, o.Duration/2)
+	after, err := s.publish(ctx, "ingest", x, r.o.Duration/2)
 	if err != nil {
 		return err
 	}
-	before.Add(after)
+	alone.Add(after)
 	s.readGoals(idle, busy)
-	s.figure("ingest without readers", before.EventsPerSecond(), "events/s")
+	s.figure("ingest without readers", alone.EventsPerSecond(), "events/s")
 	s.figure("ingest with readers", ingest.EventsPerSecond(), "events/s")
-	s.figure("ingest with readers / without", ingest.EventsPerSecond()/before.EventsPerSecond(), "")
+	s.figure("ingest with readers / without", ingest.EventsPerSecond()/alone.EventsPerSecond(), "")
 	for i, k := range readKinds {
-		s.latency(k.name+", idle", idle[i])
-		s.latency(k.name+", under ingest", busy[i])
-		s.unsentProblem(k.name, idle[i].Unsent+busy[i].Unsent)
+		s.latency(k.name+", idle", idle.kinds[i])
+		s.latency(k.name+", under ingest", busy.kinds[i])
+		s.remarkUnsent(k.name, idle.kinds[i].Unsent+busy.kinds[i].Unsent)
 	}
+	s.floorFigure("the ingest", busy.echo)
 	return nil
 }
 
@@ -99,50 +124,55 @@ func (s *session) existing(ctx context.Context, l load, events int64) ([]generat
 	return []generator.Known{{Run: x.stream.Run(), Count: x.stream.Sent()}}, nil
 }
 
-// read runs all kinds of reading at once, each by a schedule of its own.
-func (s *session) read(ctx context.Context, phase string, known []generator.Known, total int64, o ReadsOptions) ([]*generator.Measurement, error) {
-	shown := s.Display.Time(phase, o.Duration)
+// read runs all kinds of reading at once, each by a schedule of its own, and the
+// echo beside them.
+func (s *session) read(ctx context.Context, phase string, r *reading) (*seen, error) {
+	shown := s.Display.Time(phase, r.o.Duration)
 	defer shown.Finish()
-	measured, failed := make([]*generator.Measurement, len(readKinds)), make([]error, len(readKinds))
+	v := &seen{kinds: make([]*generator.Measurement, len(readKinds))}
+	failed := make([]error, len(readKinds))
 	var group sync.WaitGroup
-	for i, k := range readKinds {
-		scripts := make([]generator.Script, readConnections)
-		for c := range scripts {
-			r := &reader{known: known, total: total, rng: rand.New(rand.NewPCG(s.Seed, uint64(i*readConnections+c)))}
-			scripts[c] = r.script(s.target, k)
-		}
-		group.Go(func() { measured[i], failed[i] = s.readKind(ctx, scripts, o) })
+	group.Go(func() { v.echo = r.trickle(ctx, r.echo.pool, r.echo.scripts) })
+	for i := range readKinds {
+		group.Go(func() { v.kinds[i], failed[i] = s.readKind(ctx, r, i) })
 	}
 	group.Wait()
 	if err := errors.Join(failed...); err != nil {
 		return nil, err
 	}
-	for _, m := range measured {
+	for _, m := range append(v.kinds, v.echo) {
 		if err := s.note(nil, m); err != nil {
 			return nil, err
 		}
 	}
-	return measured, nil
+	return v, nil
 }
 
-func (s *session) readKind(ctx context.Context, scripts []generator.Script, o ReadsOptions) (*generator.Measurement, error) {
-	pool, err := generator.Dial(ctx, s.target, len(scripts))
+func (s *session) readKind(ctx context.Context, r *reading, kind int) (*generator.Measurement, error) {
+	pool, err := generator.Dial(ctx, s.target, readConnections)
 	if err != nil {
 		return nil, err
 	}
 	defer pool.Close()
-	return generator.Open(ctx, pool, scripts, generator.Schedule{PerSecond: o.Rate, MaxBacklog: o.Duration}, generator.Limits{Duration: o.Duration}), nil
+	scripts := make([]generator.Script, readConnections)
+	for i := range scripts {
+		one := &reader{known: r.known, total: r.total, rng: rand.New(rand.NewPCG(s.Seed, uint64(kind*readConnections+i)))}
+		scripts[i] = one.script(s.target, readKinds[kind])
+	}
+	return r.trickle(ctx, pool, scripts), nil
+}
+
+func (r *reading) trickle(ctx context.Context, pool *generator.Pool, scripts []generator.Script) *generator.Measurement {
+	return generator.Open(ctx, pool, scripts, generator.Schedule{PerSecond: r.o.Rate, MaxBacklog: r.o.Duration}, generator.Limits{Duration: r.o.Duration})
 }
 
 // readUnderIngest reads while a stream is published, closed loop.
-func (s *session) readUnderIngest(ctx context.Context, x *sent, known []generator.Known, total int64, o ReadsOptions) (
-	busy []*generator.Measurement, ingest *generator.Measurement, err error,
-) {
+func (s *session) readUnderIngest(ctx context.Context, r *reading, x *sent) (busy *seen, ingest *generator.Measurement, err error) {
 	stop, err := s.background(ctx, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	busy, err = s.read(ctx, "read under ingest", known, total, o)
+	busy, err = s.read(ctx, "read under ingest", r)
 	ingest, ingestErr := stop()
 	if err == nil {
 		err = ingestErr
@@ -176,15 +206,15 @@ func (s *session) background(ctx context.Context, x *sent) (stop func() (*genera
 	}, nil
 }
 
-func (s *session) readGoals(idle, busy []*generator.Measurement) {
+func (s *session) readGoals(idle, busy *seen) {
 	for _, g := range []struct {
 		name   string
 		m      *generator.Measurement
 		target time.Duration
 	}{
-		{readKinds[pageKind].name + ", p99", idle[pageKind], readsPage},
-		{readKinds[pageKind].name + " under full ingest, p99", busy[pageKind], readsPage},
-		{readKinds[statsKind].name + " under full ingest, p99", busy[statsKind], readsStats},
+		{readKinds[pageKind].name + ", p99", idle.kinds[pageKind], readsPage},
+		{readKinds[pageKind].name + " under full ingest, p99", busy.kinds[pageKind], readsPage},
+		{readKinds[statsKind].name + " under full ingest, p99", busy.kinds[statsKind], readsStats},
 	} {
 		s.goal(result.Goal{Name: g.name, Figure: ms(g.m.P99()), Unit: "ms", Target: ms(g.target), AtMost: true})
 	}

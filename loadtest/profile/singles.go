@@ -38,7 +38,7 @@ func (s *session) singles(ctx context.Context, o SinglesOptions) error {
 	s.option("duplicates", fmt.Sprintf("%g %%", 100*o.Duplicates))
 	s.option("duration", o.Duration)
 	s.option("seed", s.Seed)
-	echo, err := s.echo(ctx, l, o.EchoDuration)
+	echo, err := s.echoClosed(ctx, l, o.EchoDuration)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *session) singles(ctx context.Context, o SinglesOptions) error {
 	if err != nil {
 		return err
 	}
-	echoAfter, err := s.echo(ctx, l, o.EchoDuration)
+	echoAfter, err := s.echoClosed(ctx, l, o.EchoDuration)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (s *session) sustained(ctx context.Context, o SustainedOptions) (err error)
 	if c.after, err = s.rawAppend(ctx, o.CeilingRows); err != nil {
 		return err
 	}
-	echo, err := s.echo(ctx, l, min(o.Duration, echoTime))
+	echo, err := s.echoClosed(ctx, l, min(o.Duration, echoTime))
 	if err != nil {
 		return err
 	}
