@@ -30,10 +30,10 @@ to --events first.`,
 	f := cmd.Flags()
 	p.intVar(f, &o.Events, "events", 1_000_000, maxEvents, "how many events are stored before the first restart")
 	p.intVar(f, &o.Rounds, "rounds", 5, 1000, "how many clean stops, and as many times kill -9")
-	p.timeVar(f, &o.Load, "load", 3*time.Second, maxDuration, "how `long` events are sent before each end")
+	p.timeVar(f, &o.Load, "load", 3*time.Second, maxDuration, "`time` of sending before each end")
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections send them")
 	p.intVar(f, &o.Sample, "sample", 2000, 1_000_000, "acknowledged events that are sent again after each start, and as many from anywhere")
-	p.timeVar(f, &o.StartTimeout, "start-timeout", 10*time.Minute, maxDuration, "how `long` one start may take")
+	p.timeVar(f, &o.StartTimeout, "start-timeout", 10*time.Minute, maxDuration, "`time` of one start at most")
 	p.measure = func(ctx context.Context, common profile.Options) (*result.Result, error) {
 		o.Options = common
 		return profile.Restart(ctx, o)
@@ -49,8 +49,8 @@ CPU time. With --keep-data, do the same with a second server on that directory.`
 		`  sekali loadtest idle
   sekali loadtest idle --keep-data /var/tmp/filled --duration 2m`)
 	f := cmd.Flags()
-	p.timeVar(f, &o.Settle, "settle", 10*time.Second, maxDuration, "how `long` a server is left alone before it is measured")
-	p.timeVar(f, &o.Duration, "duration", 30*time.Second, maxDuration, "how `long` it is measured")
+	p.timeVar(f, &o.Settle, "settle", 10*time.Second, maxDuration, "`time` that a server is left alone before it is measured")
+	p.timeVar(f, &o.Duration, "duration", 30*time.Second, maxDuration, "`time` of the measurement")
 	p.measure = func(ctx context.Context, common profile.Options) (*result.Result, error) {
 		o.Options = common
 		return profile.Idle(ctx, o)

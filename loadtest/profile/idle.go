@@ -52,8 +52,10 @@ func Idle(ctx context.Context, o IdleOptions) (*result.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		filled.addTo(r, fmt.Sprintf(" with %s events", result.FormatCount(filled.events)))
-		r.Figures = append(r.Figures, result.Figure{Name: "memory with " + result.FormatCount(filled.events) + " events, most", Value: filled.memory(), Unit: "MB"})
+		filled.addTo(r, ", filled server")
+		r.Figures = append(r.Figures,
+			result.Figure{Name: "memory, filled server, most", Value: filled.memory(), Unit: "MB"},
+			result.Figure{Name: "stored, filled server", Value: float64(filled.events), Unit: "events"})
 	}
 	r.Elapsed = time.Since(began)
 	return r, nil

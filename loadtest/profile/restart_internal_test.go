@@ -209,7 +209,7 @@ func TestIdleMeasuresAServerOnEachDirectory(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, both.OK(), both.Problems)
 	require.Equal(t, "forgetful", both.Version)
-	require.Equal(t, []string{"idle memory, most", "idle CPU", "idle CPU with 0 events"}, names(both.Goals))
+	require.Equal(t, []string{"idle memory, most", "idle CPU", "idle CPU, filled server"}, names(both.Goals))
 	require.Greater(t, both.Goals[0].Figure, 1.0, "MB that any process has")
 	require.Len(t, both.Charts, 2)
 	require.NotEmpty(t, both.Charts[0].X)
