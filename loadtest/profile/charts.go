@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"math"
 	"time"
 
 	"sekali/loadtest/generator"
@@ -21,7 +22,11 @@ func timeline(title string, m *generator.Measurement) result.Chart {
 		}
 		c.X = append(c.X, (time.Duration(i)*m.SliceWidth + width).Seconds())
 		c.Lines[0].Y = append(c.Lines[0].Y, float64(slice.Events)/width.Seconds())
-		c.Lines[1].Y = append(c.Lines[1].Y, ms(slice.P99))
+		p99 := math.NaN() // no answer, no latency
+		if slice.Events > 0 {
+			p99 = ms(slice.P99)
+		}
+		c.Lines[1].Y = append(c.Lines[1].Y, p99)
 	}
 	return c
 }

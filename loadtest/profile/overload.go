@@ -59,7 +59,7 @@ func (s *session) overload(ctx context.Context, o OverloadOptions) error {
 	s.latency("peak: request", peak)
 	s.latency("overload: taken, from the planned time", m)
 	s.result.Latencies = append(s.result.Latencies, result.LatencyOf("overload: refused, from the sending", m.Refusals))
-	s.result.Charts = append(s.result.Charts, overloadChart(m))
+	s.result.Charts = append(s.result.Charts, overloadChart(m, o.Batch))
 	if during.known {
 		s.result.Charts = append(s.result.Charts, memoryChart(during.server))
 	}
@@ -111,14 +111,13 @@ func (s *session) overloadFigures(peak, m *generator.Measurement, multiple float
 }
 
 // overloadChart draws what was taken and what was refused over time.
-func overloadChart(m *generator.Measurement) result.Chart {
+func overloadChart(m *generator.Measurement, batch int) result.Chart {
 	c := timeline("Under overload", m)
 	c.Lines[1].Name = "p99 of what was taken, ms"
-	refused := result.Line{Name: "refused requests/s"}
+	refused := result.Line{Name: "refused events/s"}
 	for i := range c.X {
-		refused.Y = append(refused.Y, float64(m.Slices[i].Refused)/m.SliceWidth.Seconds())
+		refused.Y = append(refused.Y, float64(m.Slices[i].Refused*int64(batch))/m.SliceWidth.Seconds())
 	}
-	c.YLabel = "per second"
 	c.Lines = append(c.Lines, refused)
 	return c
 }
