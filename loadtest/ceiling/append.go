@@ -3,6 +3,7 @@ package ceiling
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,17 +19,18 @@ import (
 
 const (
 	transactionRows = 5000
+	payloadBytes    = 140 // as the events of the load have
 	// statementRows is a fast shape: single rows reach 0.65 of its rate, and 10
 	// to 250 rows are all alike (BenchmarkStatementRows).
 	statementRows = 50
-	// checkpointFrames is 12 MiB of WAL, where the server's store checkpoints.
-	checkpointFrames = 12 << 20 / (4096 + 24)
+	// checkpointFrames is 8 MiB of WAL, where the server's store checkpoints.
+	checkpointFrames = 8 << 20 / (4096 + 24)
 )
 
 // appendOptions are the settings of the server's writer: WAL, a sync at every
-// commit, checkpoints when we say so, 64 MiB of page cache.
+// commit, checkpoints when we say so, 16 MiB of page cache.
 const appendOptions = "_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_pragma=mmap_size(0)&_pragma=cell_size_check(1)" +
-	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-65536)"
+	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"
 
 const appendSchema = `create table events (
 	seq          integer primary key,
@@ -38,16 +40,18 @@ const appendSchema = `create table events (
 	timestamp    text    not null,
 	event_time   integer not null,
 	processed_at integer not null,
+	batch        integer not null,
+	checksum     integer not null,
 	payload      blob    not null
 ) strict`
 
-const columns = 8
+const columnCount = 10
 
 // RawAppend appends events to a table in a new SQLite database below dir, as
 // fast as it goes: rows like the server's in the order of their key, nothing
 // unique and no index, transactions of 5,000 rows in statements of 50, each
-// synced at its commit, checkpoints at the size of WAL at which the server has
-// them. It returns the rows per second and removes the database.
+// synced at its commit, the WAL moved into the database when and as the server
+// does it. It returns the rows per second and removes the database.
 //
 // No store that keeps these rows in SQLite can be faster; what is missing to it
 // is the price of HTTP, of parsing and of deduplication.
@@ -68,7 +72,7 @@ func rawAppend(ctx context.Context, dir string, events, rowsPerStatement int) (p
 	if err != nil {
 		return 0, fmt.Errorf("open the raw append: %w", err)
 	}
-	defer func() { err = errors.Join(err, a.db.Close()) }()
+	defer func() { err = errors.Join(err, a.close()) }()
 	start := time.Now()
 	for a.seq < int64(events) {
 		if err := a.commit(ctx, min(transactionRows, events-int(a.seq))); err != nil {
@@ -78,11 +82,16 @@ func rawAppend(ctx context.Context, dir string, events, rowsPerStatement int) (p
 	return float64(events) / time.Since(start).Seconds(), nil
 }
 
-// appender is the one connection that writes.
+// appender writes on one connection and moves the WAL on another.
 type appender struct {
 	db        *sql.DB
 	many, one *sql.Stmt // of rows rows, and of one
 	rows      int
+
+	mover  *sql.DB
+	moveAt int64 // frames of WAL
+	moving bool
+	moved  chan error // receives one when moving is set
 
 	random  *rand.ChaCha8
 	payload []byte
@@ -90,28 +99,43 @@ type appender struct {
 	args    []any // of one statement
 }
 
-func openAppender(ctx context.Context, path string, rowsPerStatement int) (*appender, error) {
-	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: appendOptions}
-	db, err := sql.Open("sqlite", file.String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
+func openAppender(ctx context.Context, path string, rowsPerStatement int) (_ *appender, err error) {
 	a := &appender{
-		db: db, rows: rowsPerStatement, random: rand.NewChaCha8([32]byte{}), args: make([]any, 0, rowsPerStatement*columns),
-		payload: []byte(`{"n":1,"text":"` + strings.Repeat("x", 133) + `"}`), // 150 bytes, as the load has
+		rows: rowsPerStatement, moveAt: checkpointFrames, moved: make(chan error, 1), random: rand.NewChaCha8([32]byte{}),
+		args:    make([]any, 0, rowsPerStatement*columnCount),
+		payload: []byte(`{"data":"` + strings.Repeat("x", payloadBytes-11) + `"}`),
+	}
+	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: appendOptions}
+	for _, db := range []**sql.DB{&a.db, &a.mover} {
+		if *db, err = sql.Open("sqlite", file.String()); err != nil {
+			return nil, errors.Join(err, a.close())
+		}
+		(*db).SetMaxOpenConns(1)
 	}
 	if err := a.prepare(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
+}
+
+func (a *appender) close() error {
+	var errs []error
+	if a.moving {
+		errs = append(errs, <-a.moved)
+	}
+	for _, db := range []*sql.DB{a.mover, a.db} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (a *appender) prepare(ctx context.Context) (err error) {
 	if _, err := a.db.ExecContext(ctx, appendSchema); err != nil {
 		return err
 	}
-	const row = "(?,?,?,?,?,?,?,?)"
+	row := "(?" + strings.Repeat(",?", columnCount-1) + ")"
 	if a.one, err = a.db.PrepareContext(ctx, "insert into events values "+row); err != nil {
 		return err
 	}
@@ -119,8 +143,7 @@ func (a *appender) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// commit appends n rows in one transaction and checkpoints when the WAL has
-// become as large as the server's may.
+// commit appends n rows in one transaction and looks after the WAL.
 func (a *appender) commit(ctx context.Context, n int) error {
 	tx, err := a.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -160,18 +183,43 @@ func (a *appender) addRow() {
 	a.seq++
 	var id [16]byte
 	_, _ = a.random.Read(id[:]) // It never fails.
-	const day = int64(24 * time.Hour)
-	a.args = append(a.args, a.seq, a.seq%10, hex.EncodeToString(id[:]), "loadtest", "2026-01-02T03:04:05.678901Z",
-		day+a.seq, day+a.seq, a.payload)
+	const now = int64(1_760_000_000_000_000_000)
+	checksum := int64(binary.LittleEndian.Uint64(id[:])) // any 64 bits take as much space
+	a.args = append(a.args, a.seq, a.seq%10, hex.EncodeToString(id[:]), "loadtest", "2025-10-24T10:30:00Z",
+		now, now+a.seq, a.seq/transactionRows, checksum, a.payload)
 }
 
+// checkpoint moves the WAL as the server does: most of it on a connection of its
+// own while commits go on, what they wrote meanwhile between two of them.
 func (a *appender) checkpoint(ctx context.Context) error {
-	var busy, frames, moved int64
-	if err := a.db.QueryRowContext(ctx, "pragma wal_checkpoint(noop)").Scan(&busy, &frames, &moved); err != nil {
+	select {
+	case err := <-a.moved:
+		a.moving = false
+		if err != nil {
+			return err
+		}
+		_, err = checkpoint(ctx, a.db, "passive")
 		return err
+	default:
 	}
-	if frames-moved < checkpointFrames {
+	if a.moving {
 		return nil
 	}
-	return a.db.QueryRowContext(ctx, "pragma wal_checkpoint(passive)").Scan(&busy, &frames, &moved)
+	frames, err := checkpoint(ctx, a.db, "noop")
+	if err != nil || frames < a.moveAt {
+		return err
+	}
+	a.moving = true
+	go func() {
+		_, err := checkpoint(ctx, a.mover, "passive")
+		a.moved <- err
+	}()
+	return nil
+}
+
+// checkpoint returns how many frames of the WAL are left to be moved.
+func checkpoint(ctx context.Context, db *sql.DB, mode string) (int64, error) {
+	var busy, frames, moved int64
+	err := db.QueryRowContext(ctx, "pragma wal_checkpoint("+mode+")").Scan(&busy, &frames, &moved)
+	return frames - moved, err
 }
