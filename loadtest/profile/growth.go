@@ -53,6 +53,7 @@ func (s *session) growth(ctx context.Context, o GrowthOptions) (err error) {
 	l := load{o.Connections, o.Batch, o.Topics}
 	s.option("events", result.FormatCount(o.Events))
 	s.option("load", l)
+	s.option("repeats", fmt.Sprintf("%s of each kind, in turns", o.Repeats))
 	s.option("seed", s.Seed)
 	known, err := s.known(ctx)
 	if err != nil {

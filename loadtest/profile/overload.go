@@ -75,7 +75,7 @@ func (s *session) flood(ctx context.Context, x *sent, o OverloadOptions, perSeco
 	shown := s.Display.Time("overload", o.Duration)
 	defer shown.Finish()
 	m := generator.Open(ctx, pool, x.scripts, generator.Schedule{PerSecond: perSecond},
-		generator.Limits{Duration: o.Duration, Slice: sliceOf(o.Duration), OnEvents: shown.Add})
+		generator.Limits{Duration: o.Duration, Slice: sliceOf(2 * o.Duration), OnEvents: shown.Add})
 	return m, s.note(x, m)
 }
 

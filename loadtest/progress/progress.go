@@ -103,6 +103,7 @@ func (p *Phase) drawBar(w io.Writer) {
 		progressbar.OptionSetDescription(p.name),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // Otherwise a goroutine of the library's draws on.
 	}
 	if p.events > 0 {
 		options = append(options, progressbar.OptionShowCount())

@@ -46,6 +46,7 @@ func TestABarShowsThePhaseAndIsWipedAtTheEnd(t *testing.T) {
 			p.Add(500)
 			require.Eventually(t, func() bool { return strings.Contains(s.shown(), "/s") }, time.Minute, time.Millisecond)
 			p.Finish()
+			goleak.VerifyNone(t)
 			require.Contains(t, s.shown(), "fill")
 			last := s.shown()[strings.LastIndexByte(s.shown(), '\r')+1:]
 			require.Empty(t, strings.TrimSpace(last))
