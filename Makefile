@@ -13,7 +13,7 @@ TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench loadtest image clean
+.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench loadtest goals image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ bench: ## run the benchmarks
 
 loadtest: build ## the stress run: 5,000 events, half of them repeats
 	bin/sekali loadtest stress
+
+# The script has the defaults of its variables; make passes on what it was given.
+goals: build ## run each profile RUNS (3) times, to EVENTS (20000000), results in OUT (bench-results)
+	loadtest/goals.sh
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t sekali .

@@ -11,10 +11,14 @@
 // A run that loses its server reports what was acknowledged. With a ledger,
 // Verify checks later that all of it is there; that is how kill -9 is tested.
 //
+// This package is the stress run, which verifies everything, and the server
+// that it starts. Package profile measures the goals of the project, with a
+// generator that costs little; generator, ceiling, proc, result, page and
+// progress are its parts.
+//
 // Beyond the standard library: HdrHistogram records latencies in constant
 // memory without the averaging of fixed buckets; progressbar draws the bar that
-// a terminal expects; uPlot (50 kB, no dependencies, committed as built) draws
-// the charts of the HTML report, inlined so that the file works offline.
+// a terminal expects; uPlot draws the charts of the HTML report (package page).
 //
 // Run uses one goroutine per connection; each result slot is written by one of
 // them and read after all have ended.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"sekali/loadtest/progress"
 )
 
 // Options describe a run. The zero value of each field stands for its default
@@ -45,6 +47,10 @@ type Options struct {
 	// nil shows none.
 	Progress io.Writer
 	Terminal bool
+}
+
+func (o *Options) display() progress.Display {
+	return progress.Display{Out: o.Progress, Terminal: o.Terminal}
 }
 
 // MinPayloadBytes is the smallest payload that holds an event's number.

@@ -29,9 +29,9 @@ func (r *run) verify(ctx context.Context) {
 		})
 		return
 	}
-	r.progress = startProgress(r.options, "read back", int64(r.plan.unique))
+	r.progress = r.options.display().Events("read back", int64(r.plan.unique))
 	r.verdict.check("read back", func() string { return r.readBack(ctx) })
-	r.progress.finish()
+	r.progress.Finish()
 	r.verdict.check("/topics", func() string { return r.checkTopics(ctx, after) })
 	r.verdict.check("/stats", func() string { return r.checkStats(after) })
 }
@@ -57,7 +57,7 @@ func (r *run) readBack(ctx context.Context) string {
 			last = e.Seq
 			listed++
 			r.checkListed(topic, numbers, e)
-			r.progress.add(1)
+			r.progress.Add(1)
 		}
 	}
 	for k := range v.ids {

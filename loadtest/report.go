@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"sekali/loadtest/result"
 )
 
 // Report is what a run measured and found. Its JSON form is the output of
@@ -15,8 +17,8 @@ type Report struct {
 	URL       string    `json:"url"`
 	Server    string    `json:"server_version"`
 
-	Options Settings `json:"options"`
-	Machine Machine  `json:"machine"`
+	Options Settings       `json:"options"`
+	Machine result.Machine `json:"machine"`
 
 	Seconds    float64 `json:"seconds"` // from the first request to the last answer
 	EventsPerS float64 `json:"events_per_second"`
@@ -99,7 +101,7 @@ func (r *run) report() *Report {
 	v := &r.verdict
 	rep := &Report{
 		Profile: "stress", RunID: r.options.RunID, StartedAt: r.start.UTC(), URL: r.options.URL, Server: r.health.Version,
-		Options: settingsOf(r.options), Machine: thisMachine(),
+		Options: settingsOf(r.options), Machine: result.ThisMachine(),
 		Seconds:     r.wall.Seconds(),
 		Attempts:    r.tally.attempts,
 		Statuses:    r.tally.statuses,

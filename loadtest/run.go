@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sekali/client"
+	"sekali/loadtest/progress"
 )
 
 // run is one run while it is on.
@@ -16,7 +17,7 @@ type run struct {
 	plan     *plan
 	client   *client.Client
 	ledger   ledgerWriter
-	progress *progress
+	progress *progress.Phase
 
 	requests []requestRecord // one per request of the plan
 	sends    []sendRecord    // one per send
@@ -110,7 +111,7 @@ func (r *run) load(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.options.Timeout,
 		fmt.Errorf("the timeout of %s passed", r.options.Timeout))
 	defer cancel()
-	r.progress = startProgress(r.options, "publish", int64(len(r.plan.sends)))
+	r.progress = r.options.display().Events("publish", int64(len(r.plan.sends)))
 	tallies := make([]*tally, r.options.Connections)
 	var workers sync.WaitGroup
 	r.start = time.Now()
@@ -120,7 +121,7 @@ func (r *run) load(ctx context.Context) {
 	}
 	workers.Wait()
 	r.wall = r.lastAnswer()
-	r.progress.finish()
+	r.progress.Finish()
 	r.tally = merge(tallies)
 }
 
@@ -198,6 +199,6 @@ func (r *run) keep(rec *requestRecord, i int, answer client.Answer) error {
 	for j, result := range answer.Results {
 		r.sends[from+j] = sendRecord{seq: result.Seq, outcome: result.Outcome, conflict: result.Conflict}
 	}
-	r.progress.add(to - from)
+	r.progress.Add(to - from)
 	return r.ledger.write(r.plan, r.sends, from, to)
 }

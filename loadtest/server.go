@@ -25,7 +25,8 @@ type ServerOptions struct {
 
 // Server is a child process that serves on a free port of the loopback.
 type Server struct {
-	URL string
+	URL     string
+	DataDir string
 
 	cmd     *exec.Cmd
 	log     *serverLog
@@ -49,6 +50,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		}
 		s.tempDir, o.DataDir = dir, dir
 	}
+	s.DataDir = o.DataDir
 	setDefault(&o.StartTimeout, time.Minute)
 	s.cmd = exec.Command(o.Executable, "serve", "--listen", "127.0.0.1:0", "--data-dir", o.DataDir, "--log-format", "json")
 	s.cmd.Env = environment()
@@ -104,6 +106,9 @@ func (s *Server) exitError() error {
 	}
 	return errors.New("exit status 0")
 }
+
+// PID is the id of the process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Kill ends the process at once, as kill -9 does, and waits until it is gone.
 func (s *Server) Kill() error {

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"sekali/loadtest/result"
 )
 
 // WriteText writes the report for people, at most 80 columns wide but for long
@@ -120,43 +121,9 @@ func row(b *strings.Builder, label, format string, args ...any) {
 	fmt.Fprintf(b, "  %-11s %s\n", label, fmt.Sprintf(format, args...))
 }
 
-// group writes n with commas between groups of three digits.
-func group(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	start := 0
-	if n < 0 {
-		start = 1
-	}
-	for i := len(s) - 3; i > start; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// formatMs writes a latency with three significant digits and its unit.
-func formatMs(ms float64) string {
-	switch {
-	case ms < 1:
-		return significant(ms*1000) + " µs"
-	case ms < 1000:
-		return significant(ms) + " ms"
-	default:
-		return significant(ms/1000) + " s"
-	}
-}
-
-func significant(x float64) string {
-	s := strconv.FormatFloat(x, 'f', max(0, 3-digits(x)), 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
-
-// digits is the number of digits before the point.
-func digits(x float64) int {
-	return utf8.RuneCountInString(strconv.FormatInt(int64(x), 10))
-}
+// group and formatMs write numbers and latencies as every report has them.
+func group(n int64) string       { return result.FormatCount(n) }
+func formatMs(ms float64) string { return result.FormatMs(ms) }
 
 func trimFloat(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
 

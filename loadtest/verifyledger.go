@@ -10,6 +10,7 @@ import (
 
 	"sekali"
 	"sekali/client"
+	"sekali/loadtest/progress"
 )
 
 // VerifyOptions say where the acknowledged events must be.
@@ -68,9 +69,9 @@ func Verify(ctx context.Context, ledger *Ledger, o VerifyOptions) (*VerifyReport
 	for _, ids := range ledger.topics {
 		v.report.Acknowledged += int64(len(ids))
 	}
-	v.progress = startProgress(Options{Progress: o.Progress, Terminal: o.Terminal}, "verify", v.report.Acknowledged)
+	v.progress = progress.Display{Out: o.Progress, Terminal: o.Terminal}.Events("verify", v.report.Acknowledged)
 	err = v.run(ctx)
-	v.progress.finish()
+	v.progress.Finish()
 	return v.report, err
 }
 
@@ -78,7 +79,7 @@ type ledgerCheck struct {
 	client   *client.Client
 	ledger   *Ledger
 	report   *VerifyReport
-	progress *progress
+	progress *progress.Phase
 }
 
 func (v *ledgerCheck) run(ctx context.Context) error {
@@ -110,7 +111,7 @@ func (v *ledgerCheck) topic(ctx context.Context, topic string, acked map[string]
 			v.report.Problems.addf("%s %s was acknowledged with seq %d and is stored with seq %d", topic, e.ID, seq, e.Seq)
 		default:
 			v.report.Found++
-			v.progress.add(1)
+			v.progress.Add(1)
 		}
 		seen[e.ID] = true
 	}

@@ -23,11 +23,13 @@ import (
 func newLoadtestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "loadtest",
-		Short: "Load a server and verify every answer",
+		Short: "Load a server, verify every answer and measure it against its goals",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newStressCommand(), newVerifyLedgerCommand())
+	cmd.AddCommand(newGoalCommands()...)
+	cmd.AddCommand(newRestartCommand(), newIdleCommand(), newSummaryCommand(), newEchoServerCommand())
 	return cmd
 }
 
@@ -163,7 +165,7 @@ func (s *stressFlags) write(cmd *cobra.Command, report *loadtest.Report) error {
 	return nil
 }
 
-func writeReportFile(name string, report *loadtest.Report) error {
+func writeReportFile(name string, report interface{ WriteHTML(w io.Writer) error }) error {
 	file, err := os.Create(name)
 	if err != nil {
 		return fmt.Errorf("create the report: %w", err)

@@ -1,32 +1,11 @@
 "use strict";
 (function () {
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const font = "12px system-ui, sans-serif";
-  const charts = [];
-
-  const round = (x) => Number(x.toPrecision(3));
-  const ms = (v) => (v == null ? "" : v < 1 ? round(v * 1000) + " µs" : v < 1000 ? round(v) + " ms" : round(v / 1000) + " s");
-  const count = (v) => (v == null ? "" : Math.round(v).toLocaleString("en"));
-  const short = (v) => (v >= 1e6 ? round(v / 1e6) + " M" : v >= 1e3 ? round(v / 1e3) + " k" : String(v));
-
-  const axis = (more) => Object.assign({
-    font: font, stroke: css("--quiet"),
-    grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 },
-  }, more);
-  const all = (format) => (u, values) => values.map((v) => (v == null ? "" : format(v)));
-
-  // draw makes a chart as wide as its place and keeps it so.
-  function draw(id, height, options, data) {
-    const place = document.getElementById(id);
-    if (!data[0].length) { place.textContent = "nothing was measured"; return; }
-    const size = () => ({ width: place.clientWidth, height: height });
-    charts.push([new uPlot(Object.assign(size(), options), data, place), size]);
-  }
+  const { css, round, ms, count, short, axis, all, fromZero, draw } = charts;
 
   function timeline(ticks) {
     const fill = css("--blue") + "22";
     draw("timeline", 260, {
-      scales: { x: { time: false }, events: { range: (u, lo, hi) => [0, hi * 1.1 || 1] }, ms: { range: (u, lo, hi) => [0, hi * 1.1 || 1] } },
+      scales: { x: { time: false }, events: { range: fromZero }, ms: { range: fromZero } },
       axes: [
         axis({ values: all((v) => round(v) + " s") }),
         axis({ scale: "events", values: all(short), size: 60 }),
@@ -45,7 +24,7 @@
     const every = Math.ceil(buckets.length / 7);
     const bars = uPlot.paths.bars({ size: [0.9, 64], radius: 0.15 });
     draw("histogram", 280, {
-      scales: { x: { time: false, range: [-0.7, buckets.length - 0.3] }, y: { range: (u, lo, hi) => [0, hi * 1.08 || 1] } },
+      scales: { x: { time: false, range: [-0.7, buckets.length - 0.3] }, y: { range: fromZero } },
       axes: [
         axis({
           grid: { show: false },
@@ -67,7 +46,7 @@
   function percentiles(points) {
     const last = points.length ? nines(points[points.length - 1].percentile) : 1;
     draw("percentiles", 280, {
-      scales: { x: { time: false, range: [0, Math.max(last, 1)] }, y: { range: (u, lo, hi) => [0, hi * 1.08 || 1] } },
+      scales: { x: { time: false, range: [0, Math.max(last, 1)] }, y: { range: fromZero } },
       axes: [
         axis({ splits: () => [0, nines(50), 1, 2, 3, 4, 5].filter((x) => x <= last), values: all((x) => (x ? "p" + percent(x) : "min")) }),
         axis({ values: all((v) => (v ? ms(v) : "0")), size: 64 }),
@@ -82,14 +61,9 @@
   const nines = (p) => -Math.log10(1 - p / 100);
   const percent = (x) => Number((100 * (1 - Math.pow(10, -x))).toFixed(3));
 
-  function drawAll() {
-    charts.splice(0).forEach(([chart]) => chart.destroy());
+  charts.start(() => {
     timeline(report.timeline || []);
     histogram(report.histogram || []);
     percentiles(report.percentiles || []);
-  }
-
-  drawAll();
-  window.addEventListener("resize", () => charts.forEach(([chart, size]) => chart.setSize(size())));
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  });
 })();

@@ -1,0 +1,41 @@
+package ceiling
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheRawAppendWritesEveryRowWithTheServersSettings(t *testing.T) {
+	a, err := openAppender(t.Context(), filepath.Join(t.TempDir(), "raw.db"), statementRows)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, a.close()) }()
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "wal_autocheckpoint": "0", "cache_size": "-16384"} {
+		var got string
+		require.NoError(t, a.db.QueryRow("pragma "+pragma).Scan(&got))
+		require.Equal(t, want, got, pragma)
+	}
+
+	var rows, ids, idBytes, payload int64
+	require.EqualValues(t, 8<<20/(4096+24), a.moveAt)
+	a.moveAt = 50
+	for !a.moving {
+		left, err := checkpoint(t.Context(), a.db, "noop")
+		require.NoError(t, err)
+		require.Less(t, left, a.moveAt, "a WAL of this size is being moved")
+		require.NoError(t, a.commit(t.Context(), 500))
+	}
+	a.moved <- <-a.moved // has ended now
+	require.NoError(t, a.commit(t.Context(), 500))
+	left, err := checkpoint(t.Context(), a.db, "noop")
+	require.NoError(t, err)
+	require.Zero(t, left, "the rest was moved between two commits")
+	require.NoError(t, a.commit(t.Context(), statementRows+7))
+	query := "select count(*), count(distinct event_id), min(length(event_id)), min(length(payload)) from events"
+	require.NoError(t, a.db.QueryRow(query).Scan(&rows, &ids, &idBytes, &payload))
+	require.Equal(t, a.seq, rows)
+	require.Equal(t, rows, ids)
+	require.EqualValues(t, 32, idBytes)
+	require.EqualValues(t, payloadBytes, payload)
+}
