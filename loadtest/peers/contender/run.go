@@ -30,7 +30,7 @@ func Run(ctx context.Context, kind Kind, o Options) (result report.Result, err e
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return result, err
 	}
-	if err := os.Mkdir(o.Dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user.
+	if err := os.Mkdir(o.Dir, 0o755); err != nil { // PostgreSQL runs as another user.
 		return result, err
 	}
 	r := &run{Options: o, kind: kind, peer: kind.start(o.Environment, kind)}

@@ -47,11 +47,16 @@ func (r *Result) Rate() float64 { return float64(r.Sent) / r.Seconds }
 type Set struct {
 	Machine measure.Machine `json:"machine"`
 	Commit  string          `json:"commit"` // of Sekali
-	Seed    uint64          `json:"seed"`
-	Events  int             `json:"events"`
-	Repeats float64         `json:"repeats"`
-	Growth  bool            `json:"growth"` // one long run each, for the series
-	Results []Result        `json:"results"`
+
+	Seed       uint64  `json:"seed"`
+	Events     int     `json:"events"`
+	EventBytes int     `json:"event_bytes"` // on average, as JSON
+	Topics     int     `json:"topics"`
+	Repeats    float64 `json:"repeats"` // share of the events
+	Nearby     int     `json:"nearby"`  // half of the repeats are of this many events before
+
+	Growth  bool     `json:"growth"` // one long run each, for the series
+	Results []Result `json:"results"`
 }
 
 // Read reads a set from a file.
@@ -73,5 +78,5 @@ func (s *Set) Write(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o644) //nolint:gosec // It is published.
+	return os.WriteFile(path, append(text, '\n'), 0o644) // It is published.
 }
