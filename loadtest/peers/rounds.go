@@ -16,6 +16,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"sekali/loadtest/peers/contender"
+	"sekali/loadtest/peers/events"
 	"sekali/loadtest/peers/measure"
 	"sekali/loadtest/peers/report"
 )
@@ -37,7 +38,7 @@ func runRounds(ctx context.Context, o *options, args []string, stdout, stderr io
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if err := os.Chmod(work, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user.
+	if err := os.Chmod(work, 0o755); err != nil { // PostgreSQL runs as another user.
 		return err
 	}
 	set, err := newSet(ctx, o, work)
@@ -73,19 +74,29 @@ func newSet(ctx context.Context, o *options, work string) (*report.Set, error) {
 	if machine.FileSystem == "tmpfs" || machine.FileSystem == "ramfs" {
 		return nil, fmt.Errorf("%s is in memory (%s); choose a directory on a disk with -work", o.work, machine.FileSystem)
 	}
+	plan, err := o.plan()
+	if err != nil {
+		return nil, err
+	}
 	return &report.Set{
 		Machine: machine, Commit: commit(ctx), Seed: o.seed,
-		Events: o.events, Repeats: o.repeats, Growth: o.growth > 0,
+		Events: o.events, EventBytes: plan.AverageBytes(), Topics: len(events.Topics),
+		Repeats: o.repeats, Nearby: events.Nearby, Growth: o.growth > 0,
 	}, nil
 }
 
-// commit names the state of the tree, or "unknown" outside of one.
+// commit names the state of the tree, or "unknown" outside of one. The pages
+// that this command writes do not make it another one.
 func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--abbrev=12").Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(out))
+	name := strings.TrimSpace(string(out))
+	if exec.CommandContext(ctx, "git", "diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)docs").Run() != nil {
+		name += ", changed"
+	}
+	return name
 }
 
 // startSingle runs this program for one run and returns its result.
