@@ -13,7 +13,7 @@ TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench loadtest goals image clean
+.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench bench-peers loadtest goals image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,21 @@ loadtest: build ## the stress run: 5,000 events, half of them repeats
 # The script has the defaults of its variables; make passes on what it was given.
 goals: build ## run each profile RUNS (3) times, to EVENTS (20000000), results in OUT (bench-results)
 	loadtest/goals.sh
+
+# The peers have a module of their own, so that their clients are not in go.mod.
+# GROWTH=5000000 is one long run of those that are worth seeing grow. DOCS= keeps
+# the page as it is.
+EVENTS ?= 1000000
+RUNS   ?= 3
+PEERS  ?= all
+GROWTH ?= 0
+OUT    ?= bench-results/peers
+DOCS   ?= docs/benchmarks.md
+WORK   ?= $(or $(TMPDIR),/tmp)
+bench-peers: build ## the same events for Sekali, NATS, PostgreSQL, Redis and a plain table
+	@loadtest/peers/install.sh $(PEERS) $(CURDIR)/.tools
+	cd loadtest/peers && $(GO) build -o $(CURDIR)/.tools/peers .
+	.tools/peers -events $(EVENTS) -runs $(RUNS) -peers $(PEERS) -growth $(GROWTH) -out $(OUT) -docs '$(DOCS)' -work $(WORK) -nats .tools/nats-server
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t sekali .
