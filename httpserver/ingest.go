@@ -42,7 +42,7 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 			return err
 		}
 	}
-	s.writeIngestAnswer(ctx, batch, results, prefer)
+	s.writeIngestAnswer(ctx, &batch, results, prefer)
 	return nil
 }
 
