@@ -2,7 +2,9 @@ package actors
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -13,9 +15,9 @@ import (
 // topicEntry is the admission's view of a topic that is in use or was lately.
 type topicEntry struct {
 	name string
-	// pid is the topic's actor, nil until the router has spawned it. Only the
-	// router uses it.
-	pid *actor.PID
+	// pid is the topic's actor, nil until the router has spawned it. It holds
+	// while the topic has events in flight; only the router sets it.
+	pid atomic.Pointer[actor.PID]
 
 	// Guarded by admission.mu.
 	inFlight   int       // events admitted and not answered
@@ -51,12 +53,9 @@ func newAdmission(o Options) *admission {
 
 // admit takes all parts of a request or none of them. Each admitted part must
 // be given back with release.
-func (a *admission) admit(parts []*ingestPart) *sekali.Error {
-	events, bytes := 0, int64(0)
-	for _, p := range parts {
-		events += len(p.events)
-		bytes += p.bytes
-	}
+func (a *admission) admit(parts []ingestPart) *sekali.Error {
+	request := parts[0].request
+	events, bytes := len(request.events), request.bytes
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -67,14 +66,17 @@ func (a *admission) admit(parts []*ingestPart) *sekali.Error {
 	case a.bytes+bytes > a.maxBytes:
 		return overloaded("bytes", a.maxBytes)
 	}
-	for _, p := range parts {
-		if e := a.topics[p.events[0].Topic]; e != nil && e.inFlight+len(p.events) > a.maxTopicEvents {
-			return topicOverloaded(e.name, a.maxTopicEvents)
+	for i := range parts {
+		p := &parts[i]
+		p.topic = a.topics[p.name()]
+		if p.topic != nil && p.topic.inFlight+p.len() > a.maxTopicEvents {
+			return topicOverloaded(p.topic.name, a.maxTopicEvents)
 		}
 	}
-	for _, p := range parts {
-		p.topic = a.use(p.events[0].Topic, len(p.events))
+	for i := range parts {
+		a.use(&parts[i])
 	}
+	request.unreleased = len(parts)
 	a.events += events
 	a.bytes += bytes
 	return nil
@@ -94,25 +96,28 @@ func topicOverloaded(topic string, limit int) *sekali.Error {
 	}
 }
 
-// use raises the in-flight count of a topic. The caller holds mu.
-func (a *admission) use(name string, events int) *topicEntry {
-	e := a.topics[name]
-	if e == nil {
-		e = &topicEntry{name: name}
-		a.topics[name] = e
+// use raises the in-flight count of a part's topic. The caller holds mu.
+func (a *admission) use(p *ingestPart) {
+	if p.topic == nil {
+		// The name must not hold the rest of its request in memory.
+		p.topic = &topicEntry{name: strings.Clone(p.name())}
+		a.topics[p.topic.name] = p.topic
 	}
-	e.unlink()
-	e.inFlight += events
-	return e
+	p.topic.unlink()
+	p.topic.inFlight += p.len()
 }
 
-// release gives back an answered part.
+// release gives back an answered part. Its request stays in memory as a whole,
+// and is charged for, until the last one.
 func (a *admission) release(p *ingestPart) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.events -= len(p.events)
-	a.bytes -= p.bytes
-	p.topic.inFlight -= len(p.events)
+	p.request.unreleased--
+	if p.request.unreleased == 0 {
+		a.events -= len(p.request.events)
+		a.bytes -= p.request.bytes
+	}
+	p.topic.inFlight -= p.len()
 	if p.topic.inFlight == 0 {
 		p.topic.lastUsed = time.Now()
 		p.topic.linkBefore(&a.idle)

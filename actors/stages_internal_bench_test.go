@@ -81,23 +81,14 @@ func (s *idSource) events(n, topics int) []sekali.Event {
 	return events
 }
 
-// benchParts splits a request that is ready to be admitted.
-func benchParts(events []sekali.Event) []*ingestPart {
-	request := &ingestRequest{results: make([]sekali.Result, len(events)), done: make(chan struct{})}
-	parts := split(events, request)
-	request.openParts.Store(int32(len(parts)))
-	return parts
-}
-
 func BenchmarkSplit(b *testing.B) {
 	for _, topics := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("events=100/topics=%d", topics), func(b *testing.B) {
 			events := new(idSource).events(100, topics)
-			request := &ingestRequest{results: make([]sekali.Result, len(events))}
 			b.ReportAllocs()
 			for b.Loop() {
-				if parts := split(events, request); len(parts) != topics {
-					b.Fatal(len(parts))
+				if r := newIngestRequest(events); len(r.parts) != topics {
+					b.Fatal(len(r.parts))
 				}
 			}
 		})
@@ -109,14 +100,14 @@ func BenchmarkAdmission(b *testing.B) {
 	for _, topics := range []int{1, 10} {
 		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
 			a := newAdmission(Options{}.withDefaults())
-			parts := benchParts(new(idSource).events(100, topics))
+			parts := newIngestRequest(new(idSource).events(100, topics)).parts
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := a.admit(parts); err != nil {
 					b.Fatal(err)
 				}
-				for _, p := range parts {
-					a.release(p)
+				for i := range parts {
+					a.release(&parts[i])
 				}
 			}
 		})
@@ -148,8 +139,7 @@ func BenchmarkCore(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				ids(c, events)
-				p := benchParts(events)[0]
-				p.topic = &topicEntry{name: events[0].Topic}
+				p := newPart(events...)
 				b.StartTimer()
 				c.offer(p, time.Time{})
 				decideAll(c, &seq, decisions)
@@ -169,7 +159,11 @@ func BenchmarkCommit(b *testing.B) {
 			c := newCommitter(new(freeStore), slog.New(slog.DiscardHandler), nil, func(*actor.PID, any) {})
 			batches := make([]*topicBatch, topics)
 			for i := range batches {
-				batches[i] = &topicBatch{events: new(idSource).events(maxBatchEvents/topics, 1)}
+				batches[i] = &topicBatch{}
+				events := new(idSource).events(maxBatchEvents/topics, 1)
+				for j := range events {
+					batches[i].events = append(batches[i].events, &events[j])
+				}
 			}
 			b.ReportAllocs()
 			for b.Loop() {
