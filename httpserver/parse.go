@@ -46,7 +46,7 @@ var decoderOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true), json
 
 var parsers = sync.Pool{New: func() any { return new(parser) }}
 
-// What a parser may keep for the next request; nothing large stays behind.
+// What may be kept for the next request; nothing large stays behind.
 const (
 	maxPooledEvents = 10_000
 	maxPooledText   = 64 << 10

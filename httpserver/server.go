@@ -18,7 +18,8 @@ import (
 )
 
 // Ingester takes events. It owns them from the call on and returns their
-// results, in order, after they are decided on stable storage.
+// results, in order, after they are decided on stable storage. It does not use
+// the context after it has returned.
 type Ingester interface {
 	Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error)
 }
@@ -92,7 +93,9 @@ type Server struct {
 	http   *fasthttp.Server
 	ids    requestIDs
 	bodies bodies
+	waits  waits
 	routes []route
+	plain  map[string][]*route     // those of routes that need no matching
 	answer fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
@@ -105,6 +108,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
@@ -224,17 +228,22 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 	return ctx.Response.StatusCode()
 }
 
-// setSecurityHeaders keeps browsers from guessing types, framing the pages or
-// loading anything from elsewhere.
-func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
-	h := &ctx.Response.Header
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "+
-		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+// securityHeaders keep browsers from guessing types, framing the pages or
+// loading anything from elsewhere. The names are canonical.
+var securityHeaders = [...][2][]byte{
+	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
+	{[]byte("Referrer-Policy"), []byte("no-referrer")},
+	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
 }
 
-// deadline returns the context of a request. RequestCtx itself must not serve
+func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
+	for _, h := range securityHeaders {
+		ctx.Response.Header.SetCanonical(h[0], h[1])
+	}
+}
+
+// deadline returns the context of a request that reads. RequestCtx itself must not serve
 // as one: it has no deadline and does not outlive the handler.
 func (s *Server) deadline() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), s.RequestTimeout)
