@@ -33,6 +33,11 @@ type admission struct {
 	maxEvents, maxTopicEvents int
 	maxBytes                  int64
 
+	tooManyEvents, tooManyBytes *sekali.Error
+	// full is the error of the last refusal while there is hardly any room: then
+	// requests can be refused without being looked at.
+	full atomic.Pointer[sekali.Error]
+
 	mu      sync.Mutex
 	topics  map[string]*topicEntry
 	idle    topicEntry // ring of entries with inFlight 0, least recently used first
@@ -45,6 +50,7 @@ type admission struct {
 func newAdmission(o Options) *admission {
 	a := &admission{
 		maxEvents: o.MaxInFlightEvents, maxTopicEvents: o.MaxTopicInFlightEvents, maxBytes: o.MaxInFlightBytes,
+		tooManyEvents: overloaded("events", int64(o.MaxInFlightEvents)), tooManyBytes: overloaded("bytes", o.MaxInFlightBytes),
 		topics: make(map[string]*topicEntry), drained: make(chan struct{}),
 	}
 	a.idle.prev, a.idle.next = &a.idle, &a.idle
@@ -62,9 +68,9 @@ func (a *admission) admit(parts []ingestPart) *sekali.Error {
 	case a.closed:
 		return sekali.ErrShuttingDown
 	case a.events+events > a.maxEvents:
-		return overloaded("events", int64(a.maxEvents))
+		return a.refuse(a.tooManyEvents)
 	case a.bytes+bytes > a.maxBytes:
-		return overloaded("bytes", a.maxBytes)
+		return a.refuse(a.tooManyBytes)
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -80,6 +86,21 @@ func (a *admission) admit(parts []ingestPart) *sekali.Error {
 	a.events += events
 	a.bytes += bytes
 	return nil
+}
+
+// refuse returns the error and remembers it when there is hardly any room. The
+// caller holds mu.
+func (a *admission) refuse(err *sekali.Error) *sekali.Error {
+	if a.nearlyFull() {
+		a.full.Store(err)
+	}
+	return err
+}
+
+// nearlyFull reports whether a sixteenth or less of a limit is free. The caller
+// holds mu.
+func (a *admission) nearlyFull() bool {
+	return a.events >= a.maxEvents-a.maxEvents/16 || a.bytes >= a.maxBytes-a.maxBytes/16
 }
 
 func overloaded(unit string, limit int64) *sekali.Error {
@@ -116,6 +137,9 @@ func (a *admission) release(p *ingestPart) {
 	if p.request.unreleased == 0 {
 		a.events -= len(p.request.events)
 		a.bytes -= p.request.bytes
+		if a.full.Load() != nil && !a.nearlyFull() {
+			a.full.Store(nil)
+		}
 	}
 	p.topic.inFlight -= p.len()
 	if p.topic.inFlight == 0 {

@@ -265,6 +265,19 @@ func (s *System) Ready() error {
 	return nil
 }
 
+// Admits returns the error of every Ingest at this moment, whatever the events,
+// or nil when it depends on them. After a refusal for want of room that is so
+// until a sixteenth of the limits is free again.
+func (s *System) Admits() error {
+	if err := s.Ready(); err != nil {
+		return err
+	}
+	if full := s.admission.full.Load(); full != nil {
+		return full
+	}
+	return nil
+}
+
 // Failed is closed when the storage has failed for good: nothing will be
 // acknowledged any more and the process should end.
 func (s *System) Failed() <-chan struct{} { return s.committer.failed }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
@@ -28,12 +29,20 @@ func (freeDomain) Ingest(_ context.Context, events []sekali.Event) ([]sekali.Res
 	return results, nil
 }
 
-func (freeDomain) Ready() error { return nil }
+func (freeDomain) Ready() error  { return nil }
+func (freeDomain) Admits() error { return nil }
 
-// benchServer serves a free domain in memory and returns how to connect.
-func benchServer(b *testing.B) (dial func() (net.Conn, error)) {
+// fullDomain takes nothing.
+type fullDomain struct{ httpserver.Domain }
+
+func (fullDomain) Admits() error {
+	return &sekali.Error{Code: sekali.CodeOverloaded, RetryAfter: time.Second, Message: "the server has its limit of 100000 events in flight"}
+}
+
+// benchServer serves a domain in memory and returns how to connect.
+func benchServer(b *testing.B, domain httpserver.Domain) (dial func() (net.Conn, error)) {
 	b.Helper()
-	server := httpserver.New(freeDomain{}, httpserver.Options{})
+	server := httpserver.New(domain, httpserver.Options{})
 	memory := fasthttputil.NewInmemoryListener()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(memory) }()
@@ -61,7 +70,7 @@ func benchRequest(n int) []byte {
 }
 
 // roundTrip sends one request and reads its answer.
-func roundTrip(conn net.Conn, in *bufio.Reader, request []byte, answer *fasthttp.Response) error {
+func roundTrip(conn net.Conn, in *bufio.Reader, request []byte, answer *fasthttp.Response, status int) error {
 	if _, err := conn.Write(request); err != nil {
 		return err
 	}
@@ -69,7 +78,7 @@ func roundTrip(conn net.Conn, in *bufio.Reader, request []byte, answer *fasthttp
 	if err := answer.Read(in); err != nil {
 		return err
 	}
-	if answer.StatusCode() != fasthttp.StatusOK {
+	if answer.StatusCode() != status {
 		return fmt.Errorf("status %d: %s", answer.StatusCode(), answer.Body())
 	}
 	return nil
@@ -81,7 +90,7 @@ func roundTrip(conn net.Conn, in *bufio.Reader, request []byte, answer *fasthttp
 func BenchmarkServer(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("events=%d", n), func(b *testing.B) {
-			conn, err := benchServer(b)()
+			conn, err := benchServer(b, freeDomain{})()
 			require.NoError(b, err)
 			defer func() { require.NoError(b, conn.Close()) }()
 			in := bufio.NewReaderSize(conn, 64<<10)
@@ -90,7 +99,7 @@ func BenchmarkServer(b *testing.B) {
 			b.SetBytes(int64(len(request)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := roundTrip(conn, in, request, &answer); err != nil {
+				if err := roundTrip(conn, in, request, &answer, fasthttp.StatusOK); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -98,9 +107,25 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
+// BenchmarkRefusal sends batches to a server that can take nothing.
+func BenchmarkRefusal(b *testing.B) {
+	conn, err := benchServer(b, fullDomain{})()
+	require.NoError(b, err)
+	defer func() { require.NoError(b, conn.Close()) }()
+	in := bufio.NewReader(conn)
+	request := benchRequest(100)
+	var answer fasthttp.Response
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := roundTrip(conn, in, request, &answer, fasthttp.StatusServiceUnavailable); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkServerConnections sends single events over 64 connections at once.
 func BenchmarkServerConnections(b *testing.B) {
-	dial := benchServer(b)
+	dial := benchServer(b, freeDomain{})
 	request := benchRequest(1)
 	const connections = 64
 	turns := make(chan struct{}, connections)
@@ -112,7 +137,7 @@ func BenchmarkServerConnections(b *testing.B) {
 			in := bufio.NewReader(conn)
 			var answer fasthttp.Response
 			for range turns {
-				if err := roundTrip(conn, in, request, &answer); err != nil {
+				if err := roundTrip(conn, in, request, &answer, fasthttp.StatusOK); err != nil {
 					b.Error(err)
 				}
 			}

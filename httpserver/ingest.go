@@ -21,11 +21,15 @@ type preferences struct {
 
 // handleIngest takes the events of one request: it parses and checks them,
 // copies them out of the request's buffers, hands them to the domain and
-// answers when their fate is on disk.
+// answers when their fate is on disk. While nothing can be taken it refuses
+// without parsing: that has to be cheap, or refusing becomes the load.
 //
 // Next: [parseEvents], then Ingester.Ingest, which is [actors.System.Ingest].
 func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err := checkIngestHeaders(&ctx.Request.Header); err != nil {
+		return err
+	}
+	if err := s.domain.Admits(); err != nil {
 		return err
 	}
 	prefer := parsePrefer(&ctx.Request.Header)

@@ -20,8 +20,12 @@ import (
 // Ingester takes events. It owns them from the call on and returns their
 // results, in order, after they are decided on stable storage. It does not use
 // the context after it has returned.
+//
+// Admits returns the error to refuse a request with when none can be taken at
+// the moment, whatever it brings.
 type Ingester interface {
 	Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error)
+	Admits() error
 }
 
 // Reader reads back what is stored.
@@ -216,15 +220,22 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": a body that is too large is
-// refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is too large, or would be
+// refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	if ctx.Request.Header.ContentLength() <= s.MaxBodyBytes {
+	var err error
+	switch {
+	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
+		err = s.bodies.tooLarge()
+	case ctx.IsPost():
+		err = s.domain.Admits()
+	}
+	if err == nil {
 		return fasthttp.StatusContinue
 	}
 	s.ids.assign(ctx)
 	setSecurityHeaders(ctx)
-	s.writeError(ctx, s.bodies.tooLarge())
+	s.writeError(ctx, err)
 	return ctx.Response.StatusCode()
 }
 
