@@ -9,11 +9,13 @@ DATE        ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 BUILDINFO   := sekali/internal/buildinfo
 LDFLAGS     := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$(COMMIT) -X $(BUILDINFO).date=$(DATE)
 LINT        := .tools/golangci-lint-$(shell cat .golangci-version)
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+BENCHSTAT   := .tools/benchstat-$(BENCHSTAT_VERSION)
 TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench bench-peers loadtest goals image clean
+.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench benchcmp bench-peers loadtest goals image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -69,8 +71,32 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
 
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# BENCH names the micro benchmarks to run, COUNT how often, OUT where the figures
+# go, BASE what benchcmp compares with. Each run is short: the count tells the
+# noise, and benchcmp takes turns so that both sides have the same.
+BENCH       ?= .
+COUNT       ?= 6
+BENCHTIME   ?= 0.2s
+OUT         ?= bin/bench.txt
+BASE        ?= $(shell git rev-parse --verify --quiet origin/main || echo HEAD~1)
+BENCH_RUN    = $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -timeout 30m ./...
+QUIETLY      = sed -E '/^(PASS$$|ok |\?)/d'
+
+bench: ## run the micro benchmarks (BENCH=pattern COUNT=6 OUT=file)
+	@mkdir -p $(dir $(OUT))
+	@set -o pipefail; $(BENCH_RUN) -count $(COUNT) | $(QUIETLY) | tee $(OUT)
+
+benchcmp: $(BENCHSTAT) ## compare the micro benchmarks with BASE=ref, in turns (BENCH, COUNT and OUT, too)
+	@set -e -o pipefail; mkdir -p $(dir $(OUT)); base=$$(mktemp -d); trap 'git worktree remove --force '$$base EXIT; \
+	git worktree add --quiet --detach $$base $(BASE); rm -f $(OUT).base $(OUT); \
+	for turn in $$(seq $(COUNT)); do echo "turn $$turn of $(COUNT)"; \
+	  (cd $$base && $(BENCH_RUN)) | $(QUIETLY) >>$(OUT).base; $(BENCH_RUN) | $(QUIETLY) >>$(OUT); done; \
+	$(BENCHSTAT) base=$(OUT).base here=$(OUT)
+
+$(BENCHSTAT):
+	@mkdir -p .tools
+	GOBIN=$(CURDIR)/.tools $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+	@mv .tools/benchstat $@
 
 loadtest: build ## the stress run: 5,000 events, half of them repeats
 	bin/sekali loadtest stress

@@ -2,7 +2,9 @@ package actors
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -13,9 +15,9 @@ import (
 // topicEntry is the admission's view of a topic that is in use or was lately.
 type topicEntry struct {
 	name string
-	// pid is the topic's actor, nil until the router has spawned it. Only the
-	// router uses it.
-	pid *actor.PID
+	// pid is the topic's actor, nil until the router has spawned it. It holds
+	// while the topic has events in flight; only the router sets it.
+	pid atomic.Pointer[actor.PID]
 
 	// Guarded by admission.mu.
 	inFlight   int       // events admitted and not answered
@@ -31,6 +33,11 @@ type admission struct {
 	maxEvents, maxTopicEvents int
 	maxBytes                  int64
 
+	tooManyEvents, tooManyBytes *sekali.Error
+	// full is the error of the last refusal while there is hardly any room: then
+	// requests can be refused without being looked at.
+	full atomic.Pointer[sekali.Error]
+
 	mu      sync.Mutex
 	topics  map[string]*topicEntry
 	idle    topicEntry // ring of entries with inFlight 0, least recently used first
@@ -43,6 +50,7 @@ type admission struct {
 func newAdmission(o Options) *admission {
 	a := &admission{
 		maxEvents: o.MaxInFlightEvents, maxTopicEvents: o.MaxTopicInFlightEvents, maxBytes: o.MaxInFlightBytes,
+		tooManyEvents: overloaded("events", int64(o.MaxInFlightEvents)), tooManyBytes: overloaded("bytes", o.MaxInFlightBytes),
 		topics: make(map[string]*topicEntry), drained: make(chan struct{}),
 	}
 	a.idle.prev, a.idle.next = &a.idle, &a.idle
@@ -51,33 +59,48 @@ func newAdmission(o Options) *admission {
 
 // admit takes all parts of a request or none of them. Each admitted part must
 // be given back with release.
-func (a *admission) admit(parts []*ingestPart) *sekali.Error {
-	events, bytes := 0, int64(0)
-	for _, p := range parts {
-		events += len(p.events)
-		bytes += p.bytes
-	}
+func (a *admission) admit(parts []ingestPart) *sekali.Error {
+	request := parts[0].request
+	events, bytes := len(request.events), request.bytes
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
 		return sekali.ErrShuttingDown
 	case a.events+events > a.maxEvents:
-		return overloaded("events", int64(a.maxEvents))
+		return a.refuse(a.tooManyEvents)
 	case a.bytes+bytes > a.maxBytes:
-		return overloaded("bytes", a.maxBytes)
+		return a.refuse(a.tooManyBytes)
 	}
-	for _, p := range parts {
-		if e := a.topics[p.events[0].Topic]; e != nil && e.inFlight+len(p.events) > a.maxTopicEvents {
-			return topicOverloaded(e.name, a.maxTopicEvents)
+	for i := range parts {
+		p := &parts[i]
+		p.topic = a.topics[p.name()]
+		if p.topic != nil && p.topic.inFlight+p.len() > a.maxTopicEvents {
+			return topicOverloaded(p.topic.name, a.maxTopicEvents)
 		}
 	}
-	for _, p := range parts {
-		p.topic = a.use(p.events[0].Topic, len(p.events))
+	for i := range parts {
+		a.use(&parts[i])
 	}
+	request.unreleased = len(parts)
 	a.events += events
 	a.bytes += bytes
 	return nil
+}
+
+// refuse returns the error and remembers it when there is hardly any room. The
+// caller holds mu.
+func (a *admission) refuse(err *sekali.Error) *sekali.Error {
+	if a.nearlyFull() {
+		a.full.Store(err)
+	}
+	return err
+}
+
+// nearlyFull reports whether a sixteenth or less of a limit is free. The caller
+// holds mu.
+func (a *admission) nearlyFull() bool {
+	return a.events >= a.maxEvents-a.maxEvents/16 || a.bytes >= a.maxBytes-a.maxBytes/16
 }
 
 func overloaded(unit string, limit int64) *sekali.Error {
@@ -94,25 +117,31 @@ func topicOverloaded(topic string, limit int) *sekali.Error {
 	}
 }
 
-// use raises the in-flight count of a topic. The caller holds mu.
-func (a *admission) use(name string, events int) *topicEntry {
-	e := a.topics[name]
-	if e == nil {
-		e = &topicEntry{name: name}
-		a.topics[name] = e
+// use raises the in-flight count of a part's topic. The caller holds mu.
+func (a *admission) use(p *ingestPart) {
+	if p.topic == nil {
+		// The name must not hold the rest of its request in memory.
+		p.topic = &topicEntry{name: strings.Clone(p.name())}
+		a.topics[p.topic.name] = p.topic
 	}
-	e.unlink()
-	e.inFlight += events
-	return e
+	p.topic.unlink()
+	p.topic.inFlight += p.len()
 }
 
-// release gives back an answered part.
+// release gives back an answered part. Its request stays in memory as a whole,
+// and is charged for, until the last one.
 func (a *admission) release(p *ingestPart) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.events -= len(p.events)
-	a.bytes -= p.bytes
-	p.topic.inFlight -= len(p.events)
+	p.request.unreleased--
+	if p.request.unreleased == 0 {
+		a.events -= len(p.request.events)
+		a.bytes -= p.request.bytes
+		if a.full.Load() != nil && !a.nearlyFull() {
+			a.full.Store(nil)
+		}
+	}
+	p.topic.inFlight -= p.len()
 	if p.topic.inFlight == 0 {
 		p.topic.lastUsed = time.Now()
 		p.topic.linkBefore(&a.idle)

@@ -207,7 +207,9 @@ func (c *committer) next() (_ *commit, stopping bool) {
 func (c *committer) commitBatch(next *commit) {
 	batch := sekali.Batch{Events: make([]sekali.Event, 0, next.events), Duplicates: next.tallies, At: time.Now().UTC()}
 	for _, b := range next.batches {
-		batch.Events = append(batch.Events, b.events...)
+		for _, e := range b.events {
+			batch.Events = append(batch.Events, *e)
+		}
 	}
 	appended, err := c.append(batch)
 	c.settleTallies(next.tallies, err == nil)
@@ -217,10 +219,12 @@ func (c *committer) commitBatch(next *commit) {
 	}
 	c.countStored(appended)
 	decisions := appended.Decisions
-	for _, b := range next.batches {
+	told := make([]batchCommitted, len(next.batches))
+	for i, b := range next.batches {
 		n := len(b.events)
-		c.send(b.from, &batchCommitted{generation: b.generation, decisions: decisions[:n:n]})
+		told[i] = batchCommitted{generation: b.generation, decisions: decisions[:n:n]}
 		decisions = decisions[n:]
+		c.send(b.from, &told[i])
 	}
 }
 

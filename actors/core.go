@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"sekali"
@@ -24,9 +25,10 @@ const (
 // the cache and only it gives out the outcome of a candidate.
 type core struct {
 	seen      seenCache
-	undecided map[string]*candidate
-	forming   []*candidate
-	underWay  []*candidate
+	undecided map[string]int // the number of each undecided id's candidate
+	pending   []candidate    // in the order of their numbers: under way, then forming
+	first     int            // the number of pending[0]
+	underWay  int            // how many of pending are under way
 
 	effects effects
 }
@@ -42,11 +44,11 @@ type candidate struct {
 // waiter is one event of one part.
 type waiter struct {
 	part        *ingestPart
-	index       int
+	slot        int // of the event, in its request
 	fingerprint uint64
 }
 
-func (w *waiter) event() *sekali.Event { return &w.part.events[w.index] }
+func (w *waiter) event() *sekali.Event { return &w.part.request.events[w.slot] }
 
 // effects is what a step of the core wants done, in this order: tallies and
 // counts are handed on before the finished parts are answered.
@@ -57,65 +59,80 @@ type effects struct {
 }
 
 func newCore(budget *seenBudget) *core {
-	return &core{seen: seenCache{budget: budget}, undecided: make(map[string]*candidate)}
+	return &core{seen: seenCache{budget: budget}, undecided: make(map[string]int)}
 }
 
-// takeEffects returns the effects since it was last called.
+// takeEffects returns the effects since it was last called; they are valid
+// until the core is used again.
 func (c *core) takeEffects() effects {
 	e := c.effects
-	c.effects = effects{}
+	c.effects = effects{tallies: kept(e.tallies), finished: kept(e.finished)}
 	return e
+}
+
+// kept returns the memory of a slice that has been handed out, for use when
+// that is over. Only a little is kept: there may be thousands of topics.
+func kept[T any](s []T) []T {
+	const most = 16
+	if cap(s) > most {
+		return nil
+	}
+	return s[:0]
 }
 
 // offer takes in a part. Events whose id memory knows are decided at once.
 func (c *core) offer(p *ingestPart, now time.Time) {
-	p.undecided = len(p.events)
-	for i := range p.events {
-		w := waiter{part: p, index: i, fingerprint: p.events[i].Fingerprint()}
-		id := p.events[i].ID
+	n := p.len()
+	p.undecided = n
+	for i := range n {
+		w := waiter{part: p, slot: p.slot(i)}
+		w.fingerprint = w.event().Fingerprint()
+		id := w.event().ID
 		if s, ok := c.seen.get(id); ok {
+			c.effects.tallies = roomFor(c.effects.tallies, n-i)
 			c.answerDuplicate(&w, s, now)
 			continue
 		}
-		if known := c.undecided[id]; known != nil {
+		if at, ok := c.undecided[id]; ok {
+			known := &c.pending[at-c.first]
 			known.later = append(known.later, w)
 			continue
 		}
-		fresh := &candidate{first: w}
-		c.undecided[id] = fresh
-		c.forming = append(c.forming, fresh)
+		c.undecided[id] = c.first + len(c.pending)
+		c.pending = append(roomFor(c.pending, n-i), candidate{first: w})
 	}
+}
+
+// roomFor makes room at once for all that may come when a slice is full.
+func roomFor[T any](s []T, n int) []T {
+	if len(s) == cap(s) {
+		return slices.Grow(s, n)
+	}
+	return s
 }
 
 // takeBatch returns the events of the next batch and starts waiting for its
 // fate. It returns nil when there are none or a batch is under way.
-func (c *core) takeBatch() (events []sekali.Event, bytes int) {
-	if len(c.underWay) > 0 || len(c.forming) == 0 {
+func (c *core) takeBatch() (events []*sekali.Event, bytes int) {
+	if c.underWay > 0 || len(c.pending) == 0 {
 		return nil, 0
 	}
-	n := 0
-	for n < len(c.forming) && n < maxBatchEvents && bytes < maxBatchBytes {
-		bytes += c.forming[n].first.event().Size()
-		n++
+	events = make([]*sekali.Event, 0, min(len(c.pending), maxBatchEvents))
+	for len(events) < cap(events) && bytes < maxBatchBytes {
+		e := c.pending[len(events)].first.event()
+		events = append(events, e)
+		bytes += e.Size()
 	}
-	c.underWay, c.forming = c.forming[:n:n], c.forming[n:]
-	if len(c.forming) == 0 {
-		c.forming = nil
-	}
-	events = make([]sekali.Event, n)
-	for i, cand := range c.underWay {
-		events[i] = *cand.first.event()
-	}
+	c.underWay = len(events)
 	return events, bytes
 }
 
 // committed ends the batch under way: decisions are those of its events, and
 // durable.
 func (c *core) committed(decisions []sekali.Decision, now time.Time) {
-	batch := c.underWay
-	c.underWay = nil
-	for i, cand := range batch {
-		id, d := cand.first.event().ID, decisions[i]
+	for i := range c.underWay {
+		cand, d := &c.pending[i], decisions[i]
+		id := cand.first.event().ID
 		s := seenID{seq: d.Seq, fingerprint: d.Fingerprint}
 		if d.Stored {
 			s.fingerprint = cand.first.fingerprint
@@ -131,31 +148,37 @@ func (c *core) committed(decisions []sekali.Decision, now time.Time) {
 		}
 		delete(c.undecided, id)
 	}
+	c.forget(c.underWay)
 }
 
 // failBatch ends the batch under way without a fate: the parts with an event
 // in it will be answered with err. Nothing is remembered.
-func (c *core) failBatch(err *sekali.Error) {
-	batch := c.underWay
-	c.underWay = nil
-	for _, cand := range batch {
-		c.fail(cand, err)
-	}
-}
+func (c *core) failBatch(err *sekali.Error) { c.fail(c.underWay, err) }
 
 // failAll is failBatch for everything undecided.
-func (c *core) failAll(err *sekali.Error) {
-	c.underWay, c.forming = nil, nil
-	for _, cand := range c.undecided {
-		c.fail(cand, err)
+func (c *core) failAll(err *sekali.Error) { c.fail(len(c.pending), err) }
+
+// fail ends the first n candidates.
+func (c *core) fail(n int, err *sekali.Error) {
+	for i := range n {
+		cand := &c.pending[i]
+		delete(c.undecided, cand.first.event().ID)
+		c.failWaiter(&cand.first, err)
+		for j := range cand.later {
+			c.failWaiter(&cand.later[j], err)
+		}
 	}
+	c.forget(n)
 }
 
-func (c *core) fail(cand *candidate, err *sekali.Error) {
-	delete(c.undecided, cand.first.event().ID)
-	c.failWaiter(&cand.first, err)
-	for i := range cand.later {
-		c.failWaiter(&cand.later[i], err)
+// forget drops the first n candidates, which have met their fate; none is
+// under way any more.
+func (c *core) forget(n int) {
+	c.underWay = 0
+	clear(c.pending[:n]) // lets go of their requests
+	c.pending, c.first = c.pending[n:], c.first+n
+	if len(c.pending) == 0 {
+		c.pending = nil
 	}
 }
 
@@ -166,7 +189,7 @@ func (c *core) failWaiter(w *waiter, err *sekali.Error) {
 
 func (c *core) answerDuplicate(w *waiter, s seenID, now time.Time) {
 	conflict := w.fingerprint != s.fingerprint
-	tally := sekali.DuplicateTally{Topic: w.event().Topic, Seq: s.seq, Count: 1, LastAt: now}
+	tally := sekali.DuplicateTally{Topic: w.part.topic.name, Seq: s.seq, Count: 1, LastAt: now}
 	c.effects.duplicates++
 	if conflict {
 		tally.Conflicts = 1
@@ -177,7 +200,7 @@ func (c *core) answerDuplicate(w *waiter, s seenID, now time.Time) {
 }
 
 func (c *core) answer(w *waiter, r sekali.Result) {
-	w.part.set(w.index, r)
+	w.part.request.results[w.slot] = r
 	c.decided(w.part)
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +18,7 @@ type coreHarness struct {
 	stored   map[string]sekali.Event // what a store would have on disk
 	seqs     map[string]int64
 	lastSeq  int64
-	underWay []sekali.Event
+	underWay []*sekali.Event
 
 	open    map[*ingestPart]bool // parts without an answer
 	counted effects
@@ -35,9 +36,9 @@ func event(id string, content int) sekali.Event {
 }
 
 func newPart(events ...sekali.Event) *ingestPart {
-	r := &ingestRequest{results: make([]sekali.Result, len(events)), done: make(chan struct{})}
-	r.openParts.Store(1)
-	return &ingestPart{events: events, request: r}
+	p := &newIngestRequest(events).parts[0]
+	p.topic = &topicEntry{name: p.name()}
+	return p
 }
 
 // offer gives a part to the core and returns it.
@@ -68,7 +69,7 @@ func (h *coreHarness) commit() {
 			continue
 		}
 		h.lastSeq++
-		h.stored[e.ID], h.seqs[e.ID] = e, h.lastSeq
+		h.stored[e.ID], h.seqs[e.ID] = *e, h.lastSeq
 		decisions[i] = sekali.Decision{Stored: true, Seq: h.lastSeq}
 	}
 	h.underWay = nil
@@ -232,7 +233,7 @@ func requireModelAnswers(t *testing.T, h *coreHarness, parts []*ingestPart) {
 	storedAnswers := make(map[string]int)
 	for _, p := range parts {
 		for i, r := range p.request.results {
-			e := p.events[i]
+			e := p.request.events[i]
 			first := h.stored[e.ID]
 			switch r.Outcome {
 			case sekali.OutcomeUnknown:
@@ -301,4 +302,20 @@ func TestSeenCacheRemembersTheLatestIDs(t *testing.T) {
 	}
 	_, ok := c.get("0")
 	require.False(t, ok, "the oldest generation is dropped")
+}
+
+// TestMemoryOfARequestIsNotKeptByTheIDsAndTopicsThatAreRemembered overwrites
+// the memory in which a request's strings lay.
+func TestMemoryOfARequestIsNotKeptByTheIDsAndTopicsThatAreRemembered(t *testing.T) {
+	memory := []byte("topicid")
+	text := unsafe.String(&memory[0], len(memory))
+	c := &seenCache{budget: &seenBudget{limit: 10}}
+	c.put(text[5:], seenID{seq: 7})
+	a := newAdmission(Options{}.withDefaults())
+	require.Nil(t, a.admit(newIngestRequest([]sekali.Event{eventOf(text[:5], "1")}).parts))
+	copy(memory, "#######")
+	s, ok := c.get("id")
+	require.True(t, ok)
+	require.EqualValues(t, 7, s.seq)
+	require.Equal(t, "topic", a.topics["topic"].name)
 }

@@ -51,6 +51,36 @@ func TestSystemRefusesWhatIsOverItsLimitsAndTakesNothingOfIt(t *testing.T) {
 	}
 }
 
+func TestAFullSystemSaysSoUntilThereIsRoom(t *testing.T) {
+	g := newGate()
+	s, _ := startSystem(t, Options{MaxInFlightEvents: 32}, g.pass) // 30 are nearly all
+	defer g.release()
+	ids := 0
+	events := func(n int) (batch []sekali.Event) {
+		for range n {
+			ids++
+			batch = append(batch, eventOf("t", fmt.Sprint(ids)))
+		}
+		return batch
+	}
+	_, err := s.Ingest(t.Context(), events(33))
+	require.Equal(t, sekali.CodeOverloaded, sekali.CodeOf(err))
+	require.NoError(t, s.Admits(), "one request that is too large says nothing of the others")
+
+	first := ingestAsync(t.Context(), s, events(30)...)
+	<-g.arrived
+	require.NoError(t, s.Admits(), "there is room for two")
+	_, err = s.Ingest(t.Context(), events(3))
+	require.Equal(t, sekali.CodeOverloaded, sekali.CodeOf(err))
+	require.Equal(t, err, s.Admits())
+
+	g.release()
+	require.NoError(t, (<-first).err)
+	require.NoError(t, s.Admits())
+	require.NoError(t, s.Drain(t.Context()))
+	require.ErrorIs(t, s.Admits(), sekali.ErrShuttingDown)
+}
+
 func TestActiveTopicsAreBoundedHoweverManyThereAre(t *testing.T) {
 	const limit = 50
 	s, _ := startSystem(t, Options{MaxActiveTopics: limit}, nil)

@@ -9,20 +9,14 @@ import (
 	"sekali"
 )
 
-// routeIngest carries one admitted request. System -> router, which passes on
-// its parts. No reply: the parts answer through their request.
-type routeIngest struct{ parts []*ingestPart }
-
-// ingestPart is what one request brings for one topic. router -> topic. The
-// topic actor owns it from then on and finishes it exactly once, after the
-// commit that decides its last event. Parts of one topic are taken in the
-// order in which they were routed.
+// ingestPart is what one request brings for one topic. System -> topic, by way
+// of the router when the topic has no actor yet. The topic actor owns it from
+// then on and finishes it exactly once, after the commit that decides its last
+// event.
 type ingestPart struct {
-	topic   *topicEntry
-	events  []sekali.Event
-	bytes   int64 // the sizes of the events
-	slots   []int // where each event's result goes in request.results; nil: in order
 	request *ingestRequest
+	topic   *topicEntry
+	slots   []int32 // which events of the request are its own; nil: all of them
 
 	// Only the topic's core uses these.
 	undecided int           // events without a fate
@@ -30,23 +24,40 @@ type ingestPart struct {
 	finished  bool          // handed out for its answer; never twice
 }
 
+// len returns how many events the part has.
+func (p *ingestPart) len() int {
+	if p.slots == nil {
+		return len(p.request.events)
+	}
+	return len(p.slots)
+}
+
+// slot returns where the part's i-th event and its result are in the request.
+func (p *ingestPart) slot(i int) int {
+	if p.slots == nil {
+		return i
+	}
+	return int(p.slots[i])
+}
+
+// name returns the part's topic.
+func (p *ingestPart) name() string { return p.request.events[p.slot(0)].Topic }
+
 // ingestRequest collects the answers of a request's parts. It is the reply
-// slot that travels with the messages: results belong to the parts, each
-// writing its own slots, until done is closed by the last of them; from then
-// on they belong to the caller.
+// slot that travels with the messages: events are immutable, results belong to
+// the parts, each writing its own slots, until done is closed by the last of
+// them; from then on they belong to the caller.
 type ingestRequest struct {
+	events    []sekali.Event
+	bytes     int64 // the sizes of the events
 	results   []sekali.Result
+	parts     []ingestPart
+	whole     [1]ingestPart // the parts of most requests
 	openParts atomic.Int32
 	failure   atomic.Pointer[sekali.Error] // the first error of a part
 	done      chan struct{}
-}
 
-// set stores the result of the part's i-th event.
-func (p *ingestPart) set(i int, r sekali.Result) {
-	if p.slots != nil {
-		i = p.slots[i]
-	}
-	p.request.results[i] = r
+	unreleased int // parts that the admission has not got back; guarded by its lock
 }
 
 // finish answers the part: with its results, or with err where it has one.
@@ -65,7 +76,7 @@ func (p *ingestPart) finish() {
 type topicBatch struct {
 	from       *actor.PID
 	generation uint64
-	events     []sekali.Event
+	events     []*sekali.Event
 	bytes      int
 }
 

@@ -13,8 +13,9 @@ import (
 const sweepLimit = 1000
 
 // routerActor shards by topic: it spawns the actor of a topic when it is
-// needed, passes parts on, and stops the actors of idle topics. It does
-// nothing else, because a fault here would touch every topic.
+// needed, passes on the parts that came before the topic had one, and stops the
+// actors of idle topics. It does nothing else, because a fault here would touch
+// every topic.
 type routerActor struct {
 	log       *slog.Logger
 	admission *admission
@@ -30,7 +31,7 @@ func newRouterActor(log *slog.Logger, a *admission, topics *actor.Props, maxActi
 // Receive implements actor.Actor.
 func (r *routerActor) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
-	case *routeIngest:
+	case *ingestPart:
 		r.routeIngest(ctx, msg)
 	case *sweepIdle:
 		r.passivate(ctx, msg)
@@ -40,22 +41,19 @@ func (r *routerActor) Receive(ctx actor.Context) {
 	}
 }
 
-// routeIngest passes each part of a request to its topic's actor.
+// routeIngest passes a part on to its topic's actor, which it spawns unless a
+// part before this one had it spawned.
 //
 // Next: [topicActor.acceptIngest].
-func (r *routerActor) routeIngest(ctx actor.Context, msg *routeIngest) {
-	for _, p := range msg.parts {
-		if p.topic.pid == nil && !r.spawn(ctx, p.topic) {
-			r.admission.release(p)
-			p.err = errTopicRestarted
-			p.finish()
-			continue
-		}
-		ctx.Send(p.topic.pid, p)
+func (r *routerActor) routeIngest(ctx actor.Context, p *ingestPart) {
+	if p.topic.pid.Load() == nil && !r.spawn(ctx, p.topic) {
+		r.admission.release(p)
+		p.err = errTopicRestarted
+		p.finish()
+		return
 	}
-	if _, active := r.admission.inUse(); active > r.maxActive {
-		r.stopIdle(ctx, time.Now(), active-r.maxActive)
-	}
+	ctx.Send(p.topic.pid.Load(), p)
+	r.stopSurplus(ctx)
 }
 
 func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
@@ -65,12 +63,21 @@ func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
 		r.log.Error("cannot spawn a topic actor", "error", err)
 		return false
 	}
-	e.pid = pid
+	e.pid.Store(pid)
 	return true
 }
 
-// passivate stops the actors of topics that have been idle for long.
+// stopSurplus keeps to the limit of actors; those with events in flight stay.
+func (r *routerActor) stopSurplus(ctx actor.Context) {
+	if _, active := r.admission.inUse(); active > r.maxActive {
+		r.stopIdle(ctx, time.Now(), active-r.maxActive)
+	}
+}
+
+// passivate stops the actors of topics that have been idle for long, and those
+// beyond the limit that were in flight when it was passed.
 func (r *routerActor) passivate(ctx actor.Context, msg *sweepIdle) {
+	r.stopSurplus(ctx)
 	if r.stopIdle(ctx, msg.before, sweepLimit) == sweepLimit {
 		ctx.Send(ctx.Self(), msg)
 	}
@@ -82,8 +89,8 @@ func (r *routerActor) passivate(ctx actor.Context, msg *sweepIdle) {
 func (r *routerActor) stopIdle(ctx actor.Context, before time.Time, limit int) int {
 	idle := r.admission.takeIdle(before, limit)
 	for _, e := range idle {
-		if e.pid != nil {
-			ctx.Stop(e.pid)
+		if pid := e.pid.Load(); pid != nil {
+			ctx.Stop(pid)
 		}
 	}
 	return len(idle)

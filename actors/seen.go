@@ -1,6 +1,9 @@
 package actors
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+)
 
 // seenID is what memory keeps of a committed event.
 type seenID struct {
@@ -25,6 +28,7 @@ func (b *seenBudget) spent() bool { return b.used.Load() >= b.limit }
 type seenCache struct {
 	budget     *seenBudget
 	young, old map[string]seenID
+	text       strings.Builder // the ids put last; older ones live on in the maps alone
 }
 
 // maxTopicGeneration is the most ids in one generation of one topic.
@@ -38,27 +42,40 @@ func (c *seenCache) get(id string) (seenID, bool) {
 	return s, ok
 }
 
-// put remembers an id that has been committed.
+// put remembers an id that has been committed and is not in the cache.
 func (c *seenCache) put(id string, s seenID) {
-	if _, ok := c.get(id); ok {
-		return
-	}
 	if len(c.young) >= maxTopicGeneration || c.budget.spent() {
 		c.budget.used.Add(-int64(len(c.old)))
 		c.old, c.young = c.young, nil
+		c.text = strings.Builder{}
 	}
 	if c.budget.spent() {
 		return
 	}
 	if c.young == nil {
-		c.young = make(map[string]seenID)
+		c.young = make(map[string]seenID, len(c.old))
 	}
-	c.young[id] = s
+	c.young[c.copyOf(id)] = s
 	c.budget.used.Add(1)
+}
+
+// copyOf returns an id that does not hold its request in memory. Ids of one
+// generation lie together, in pieces that grow with the topic.
+func (c *seenCache) copyOf(id string) string {
+	const smallest, largest = 64, 8 << 10
+	if c.text.Cap()-c.text.Len() < len(id) {
+		size := min(max(2*c.text.Cap(), smallest), largest)
+		c.text = strings.Builder{}
+		c.text.Grow(max(size, len(id)))
+	}
+	at := c.text.Len()
+	c.text.WriteString(id)
+	return c.text.String()[at:]
 }
 
 // release forgets everything and gives its share of the budget back.
 func (c *seenCache) release() {
 	c.budget.used.Add(-int64(len(c.young) + len(c.old)))
 	c.young, c.old = nil, nil
+	c.text = strings.Builder{}
 }

@@ -175,18 +175,16 @@ func (s *System) startSweeper(idle time.Duration) (stop func()) {
 // CodeTopicOverloaded and CodeShuttingDown: then nothing was taken. The end of
 // ctx ends the wait, not the writing.
 //
-// Next: [admission.admit], then [routerActor.routeIngest].
+// Next: [admission.admit], then [topicActor.acceptIngest].
 func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error) {
 	if s.committer.hasFailed() { // also for ids that memory would know
 		return nil, sekali.ErrStorageFailed
 	}
-	request := &ingestRequest{results: make([]sekali.Result, len(events)), done: make(chan struct{})}
-	parts := split(events, request)
-	request.openParts.Store(int32(len(parts)))
-	if err := s.admission.admit(parts); err != nil {
+	request := newIngestRequest(events)
+	if err := s.admission.admit(request.parts); err != nil {
 		return nil, err
 	}
-	s.actors.Root.Send(s.router, &routeIngest{parts: parts})
+	s.route(request.parts)
 	select {
 	case <-request.done:
 	case <-ctx.Done():
@@ -200,39 +198,23 @@ func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Re
 	return request.results, nil
 }
 
+// route sends each part to its topic's actor, or to the router when there is
+// none yet. An actor that is known here stays: its topic has events in flight,
+// these ones, until it has finished them.
+func (s *System) route(parts []ingestPart) {
+	for i := range parts {
+		to := parts[i].topic.pid.Load()
+		if to == nil {
+			to = s.router
+		}
+		s.actors.Root.Send(to, &parts[i])
+	}
+}
+
 // errUndecided answers whoever cannot wait any longer for the disk.
 var errUndecided = &sekali.Error{
 	Code: sekali.CodeTimeout, RetryAfter: time.Second,
 	Message: "the disk did not answer in time; the events may or may not be stored, send the request again with the same ids",
-}
-
-// split groups the events of a request by topic, keeping their order. Most
-// requests are of one topic and need no copy.
-func split(events []sekali.Event, request *ingestRequest) []*ingestPart {
-	whole := &ingestPart{events: events, request: request}
-	for i := range events {
-		if events[i].Topic != events[0].Topic {
-			return splitByTopic(events, request)
-		}
-		whole.bytes += int64(events[i].Size())
-	}
-	return []*ingestPart{whole}
-}
-
-func splitByTopic(events []sekali.Event, request *ingestRequest) (parts []*ingestPart) {
-	byTopic := make(map[string]*ingestPart)
-	for i := range events {
-		p := byTopic[events[i].Topic]
-		if p == nil {
-			p = &ingestPart{request: request}
-			byTopic[events[i].Topic] = p
-			parts = append(parts, p)
-		}
-		p.events = append(p.events, events[i])
-		p.slots = append(p.slots, i)
-		p.bytes += int64(events[i].Size())
-	}
-	return parts
 }
 
 // Stats returns the counts. Every answer that Ingest gave before the call is
@@ -279,6 +261,19 @@ func (s *System) Ready() error {
 	}
 	if s.closing.Load() {
 		return sekali.ErrShuttingDown
+	}
+	return nil
+}
+
+// Admits returns the error of every Ingest at this moment, whatever the events,
+// or nil when it depends on them. After a refusal for want of room that is so
+// until a sixteenth of the limits is free again.
+func (s *System) Admits() error {
+	if err := s.Ready(); err != nil {
+		return err
+	}
+	if full := s.admission.full.Load(); full != nil {
+		return full
 	}
 	return nil
 }

@@ -6,24 +6,26 @@ import "sekali"
 // per event, oldest first, however often the event is repeated. Its size is
 // bounded by what the seen caches and one transaction can hold.
 type tallyQueue struct {
-	entries []*sekali.DuplicateTally
-	bySeq   map[int64]*sekali.DuplicateTally
-	added   uint64 // entries ever added
-	written uint64 // entries ever written, or put back and added anew
+	entries []sekali.DuplicateTally
+	bySeq   map[int64]int // where an event's entry is, counted from the first ever
+	first   int           // the number of entries[0]
+	added   uint64        // entries ever added
+	written uint64        // entries ever written, or put back and added anew
 }
 
 func (q *tallyQueue) add(t sekali.DuplicateTally) {
-	if known := q.bySeq[t.Seq]; known != nil {
+	if at, ok := q.bySeq[t.Seq]; ok {
+		known := &q.entries[at-q.first]
 		known.Count += t.Count
 		known.Conflicts += t.Conflicts
 		known.LastAt = t.LastAt
 		return
 	}
 	if q.bySeq == nil {
-		q.bySeq = make(map[int64]*sekali.DuplicateTally)
+		q.bySeq = make(map[int64]int)
 	}
-	q.entries = append(q.entries, &t)
-	q.bySeq[t.Seq] = &t
+	q.bySeq[t.Seq] = q.first + len(q.entries)
+	q.entries = append(q.entries, t)
 	q.added++
 }
 
@@ -31,12 +33,11 @@ func (q *tallyQueue) add(t sekali.DuplicateTally) {
 // or be reported by wrote.
 func (q *tallyQueue) take(n int) []sekali.DuplicateTally {
 	n = min(n, len(q.entries))
-	taken := make([]sekali.DuplicateTally, n)
-	for i, t := range q.entries[:n] {
-		taken[i] = *t
-		delete(q.bySeq, t.Seq)
+	taken := q.entries[:n:n]
+	for i := range taken {
+		delete(q.bySeq, taken[i].Seq)
 	}
-	q.entries = q.entries[n:]
+	q.entries, q.first = q.entries[n:], q.first+n
 	if len(q.entries) == 0 {
 		q.entries, q.bySeq = nil, nil // gives the memory of a flood back
 	}

@@ -69,8 +69,8 @@ func (a *topicActor) acceptIngest(ctx actor.Context, p *ingestPart) {
 	a.receiving = p
 	a.core.offer(p, time.Now())
 	a.receiving = nil
-	a.carryOut(ctx)
 	a.submitBatch(ctx)
+	a.carryOut(ctx)
 }
 
 func (a *topicActor) submitBatch(ctx actor.Context) {
@@ -94,8 +94,8 @@ func (a *topicActor) finishBatch(ctx actor.Context, msg *batchCommitted) {
 	} else {
 		a.core.committed(msg.decisions, time.Now())
 	}
+	a.submitBatch(ctx) // first: the committer need not wait for the answers
 	a.carryOut(ctx)
-	a.submitBatch(ctx)
 }
 
 // carryOut counts, then answers: an answer is always counted already.
@@ -109,6 +109,7 @@ func (a *topicActor) carryOut(ctx actor.Context) {
 		a.admission.release(p)
 		p.finish()
 	}
+	clear(e.finished) // the core uses the memory again
 }
 
 // giveUp answers everyone who waits at an instance that is about to be

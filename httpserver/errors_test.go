@@ -1,9 +1,11 @@
 package httpserver_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -136,6 +138,37 @@ func TestAFullServerRefusesAndStoresNothingOfIt(t *testing.T) {
 	require.Equal(t, http.StatusOK, (<-waiting).status)
 	n.requireCounts(1, 0)
 	require.Equal(t, 2, n.publish(newEvents("b", "1", "2")).Stored, "afterwards they are taken")
+}
+
+// TestAFullServerRefusesBeforeItParses: bodies that are no JSON are refused for
+// the lack of room, and one that is only announced is not asked for.
+func TestAFullServerRefusesBeforeItParses(t *testing.T) {
+	s := setup{}
+	s.actors.MaxInFlightEvents = 1
+	n, store := startGated(t, s)
+	waiting := n.inBackground(newEvent("a", "1"))
+	<-store.entered
+	refused(t, n.do("POST", "/publish", encode(t, newEvent("a", "2"))), http.StatusServiceUnavailable, "overloaded")
+
+	a := n.do("POST", "/publish", "{")
+	refused(t, a, http.StatusServiceUnavailable, "overloaded")
+	require.Equal(t, "1", a.header.Get("Retry-After"))
+	expecting := func() string {
+		conn, err := n.dial()
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close()) }()
+		_, err = io.WriteString(conn, "POST /publish HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+		require.NoError(t, err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		return line
+	}
+	require.Contains(t, expecting(), "HTTP/1.1 503 ")
+
+	store.open()
+	require.Equal(t, http.StatusOK, (<-waiting).status)
+	refused(t, n.do("POST", "/publish", "{"), http.StatusBadRequest, "malformed")
+	require.Contains(t, expecting(), "HTTP/1.1 100 ")
 }
 
 // inBackground publishes while the test goes on.

@@ -30,41 +30,30 @@ var fieldNames = [...]string{"topic", "event_id", "timestamp", "source", "payloa
 // eventReader reads one event object.
 type eventReader struct {
 	*parser
-	dec     *jsontext.Decoder
-	event   sekali.Event
+	event   foundEvent
 	index   int
-	present int      // bits of the fields seen
-	unknown []string // other names seen, to find those that repeat
-	events  jsontext.Value
-	faulty  int // faults of this event
+	present int    // bits of the fields seen
+	events  []byte // the value of a member "events"
+	faulty  int    // faults of this event
 }
 
-// event reads the next value as an event and adds it, or its faults, to the
-// batch. Where mayEnvelop, an object of no field but "events" is a batch.
-func (p *parser) event(dec *jsontext.Decoder, mayEnvelop bool) error {
-	r := eventReader{parser: p, dec: dec, index: p.batch.total}
-	if dec.PeekKind() != '{' {
-		if _, err := dec.ReadValue(); err != nil {
-			return err
+// event reads a value as an event and adds it, or its faults, to the batch.
+// Where mayEnvelop, an object of no field but "events" is not an event: its
+// value is returned.
+func (p *parser) event(value []byte, mayEnvelop bool) (envelope []byte) {
+	r := eventReader{parser: p, index: p.batch.total}
+	if value[0] == '{' {
+		r.members(value)
+		if mayEnvelop && r.events != nil && r.present == 0 && r.faulty == 0 {
+			return r.events
 		}
+		r.missing()
+	} else {
 		r.fault("", "model_attributes_type", "Input should be a valid dictionary or object to extract fields from")
-		p.batch.total++
-		return nil
-	}
-	if err := r.members(); err != nil {
-		return err
-	}
-	if mayEnvelop && r.events != nil && r.present == 0 && r.faulty == 0 {
-		return p.envelope(r.events)
-	}
-	for i, name := range fieldNames {
-		if r.present&(1<<i) == 0 {
-			r.fault(name, "missing", "Field required")
-		}
 	}
 	p.batch.total++
 	if r.faulty == 0 {
-		p.batch.events = append(p.batch.events, r.event)
+		p.found = append(p.found, r.event)
 	}
 	return nil
 }
@@ -83,78 +72,85 @@ func (r *eventReader) fault(field, typ, msg string) {
 }
 
 // members reads an object from its opening to its closing brace.
-func (r *eventReader) members() error {
-	if _, err := r.dec.ReadToken(); err != nil {
-		return err
+func (r *eventReader) members(object []byte) {
+	r.names = r.names[:0]
+	for i := pastBlanks(object, 1); object[i] != '}'; {
+		end := pastString(object, i)
+		name := object[i:end]
+		i = pastBlanks(object, end) // at the colon
+		i = pastBlanks(object, i+1) // at the value
+		end, depth := pastValue(object, i)
+		r.member(r.name(name), object[i:end], depth)
+		i = pastComma(object, end)
 	}
-	for r.dec.PeekKind() != '}' {
-		name, err := r.name()
-		if err != nil {
-			return err
-		}
-		if err := r.member(name); err != nil {
-			return err
-		}
-	}
-	_, err := r.dec.ReadToken()
-	return err
 }
 
-// name reads a member's name; it is valid until the next read.
-func (r *eventReader) name() ([]byte, error) {
-	quoted, err := r.dec.ReadValue()
-	if err != nil {
-		return nil, err
+func (r *eventReader) missing() {
+	const all = 1<<len(fieldNames) - 1
+	if r.present == all {
+		return
 	}
-	name := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(name, '\\') < 0 && (r.cleanUTF8 || utf8.Valid(name)) {
-		return name, nil
+	for i, name := range fieldNames {
+		if r.present&(1<<i) == 0 {
+			r.fault(name, "missing", "Field required")
+		}
 	}
-	r.scratch, err = jsontext.AppendUnquote(r.scratch[:0], quoted)
+}
+
+func (r *eventReader) name(quoted []byte) []byte {
+	name, err := r.unquote(quoted)
 	if err != nil {
 		r.fault("", "string_unicode", "Names should be valid Unicode: no invalid UTF-8, no lone surrogates")
 	}
-	return r.scratch, nil
+	return name
 }
 
-func (r *eventReader) member(name []byte) error {
+// unquote returns what a string says: as it lies there, where it can.
+func (r *eventReader) unquote(quoted []byte) ([]byte, error) {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') < 0 && (r.cleanUTF8 || utf8.Valid(plain)) {
+		return plain, nil
+	}
+	at := len(r.unescaped)
+	var err error
+	r.unescaped, err = jsontext.AppendUnquote(r.unescaped, quoted)
+	return r.unescaped[at:], err
+}
+
+func (r *eventReader) member(name, value []byte, depth int) {
 	switch string(name) {
 	case "topic":
-		return r.text(fieldTopic, "topic", sekali.MaxTopicBytes, &r.event.Topic)
+		r.event.topic = r.text(fieldTopic, "topic", sekali.MaxTopicBytes, value)
 	case "event_id":
-		return r.text(fieldEventID, "event_id", sekali.MaxEventIDBytes, &r.event.ID)
+		r.event.id = r.text(fieldEventID, "event_id", sekali.MaxEventIDBytes, value)
 	case "source":
-		return r.text(fieldSource, "source", sekali.MaxSourceBytes, &r.event.Source)
+		r.event.source = r.text(fieldSource, "source", sekali.MaxSourceBytes, value)
 	case "timestamp":
-		return r.timestamp()
+		r.timestamp(value)
 	case "payload":
-		return r.payload()
+		r.payload(value, depth)
+	default:
+		r.unknown(name, value)
 	}
-	r.noteUnknown(string(name))
-	isEvents := string(name) == "events"
-	value, err := r.dec.ReadValue()
-	if err != nil {
-		return err
+}
+
+// unknown tolerates a member that is not ours, once.
+func (r *eventReader) unknown(name, value []byte) {
+	switch {
+	case len(r.names) > maxUnknown: // said already
+	case slices.ContainsFunc(r.names, func(known []byte) bool { return bytes.Equal(known, name) }):
+		r.repeated(printable(string(name)))
+	default:
+		r.names = append(r.names, name)
+		if len(r.names) > maxUnknown {
+			r.fault("", "too_many_fields", "An event should have at most "+strconv.Itoa(maxUnknown)+" fields beyond its own")
+		}
 	}
 	if !r.cleanUTF8 && !utf8.Valid(value) {
 		r.fault("", "string_unicode", "Input should be valid UTF-8")
 	}
-	if isEvents {
+	if string(name) == "events" {
 		r.events = value
-	}
-	return nil
-}
-
-func (r *eventReader) noteUnknown(name string) {
-	switch {
-	case len(r.unknown) > maxUnknown: // said already
-	case slices.Contains(r.unknown, name):
-		r.repeated(printable(name))
-	default:
-		r.unknown = append(r.unknown, name)
-		if len(r.unknown) > maxUnknown {
-			r.fault("", "too_many_fields", "An event should have at most "+strconv.Itoa(maxUnknown)+" fields beyond its own")
-		}
 	}
 }
 
@@ -173,44 +169,37 @@ func (r *eventReader) first(bit int, name string) bool {
 }
 
 // text reads a string of 1 to maxBytes bytes without control characters.
-func (r *eventReader) text(bit int, name string, maxBytes int, into *string) error {
-	value, ok, err := r.str(bit, name)
-	if err != nil || !ok {
-		return err
+func (r *eventReader) text(bit int, name string, maxBytes int, value []byte) []byte {
+	text, ok := r.str(bit, name, value)
+	if !ok {
+		return nil
 	}
 	switch {
-	case len(value) == 0:
+	case len(text) == 0:
 		r.fault(name, "string_too_short", "String should have at least 1 character")
-	case len(value) > maxBytes:
+	case len(text) > maxBytes:
 		r.fault(name, "string_too_long", "String should have at most "+strconv.Itoa(maxBytes)+" bytes")
-	case hasControl(value):
+	case hasControl(text):
 		r.fault(name, "string_control_character", "String should not contain control characters (U+0000 to U+001F, U+007F)")
-	default:
-		*into = string(value)
 	}
-	return nil
+	return text
 }
 
-// str reads and unquotes a string value; it is valid until the next read.
-func (r *eventReader) str(bit int, name string) (_ []byte, ok bool, err error) {
-	quoted, err := r.dec.ReadValue()
-	if err != nil || !r.first(bit, name) {
-		return nil, false, err
+// str unquotes a string value.
+func (r *eventReader) str(bit int, name string, value []byte) (_ []byte, ok bool) {
+	if !r.first(bit, name) {
+		return nil, false
 	}
-	if quoted.Kind() != '"' {
+	if value[0] != '"' {
 		r.fault(name, "string_type", "Input should be a valid string")
-		return nil, false, nil
+		return nil, false
 	}
-	value := []byte(quoted[1 : len(quoted)-1])
-	if bytes.IndexByte(value, '\\') < 0 && (r.cleanUTF8 || utf8.Valid(value)) {
-		return value, true, nil
-	}
-	r.scratch, err = jsontext.AppendUnquote(r.scratch[:0], quoted)
+	text, err := r.unquote(value)
 	if err != nil {
 		r.fault(name, "string_unicode", "Input should be a valid string: no invalid UTF-8, no lone surrogates")
-		return nil, false, nil
+		return nil, false
 	}
-	return r.scratch, true, nil
+	return text, true
 }
 
 func hasControl(s []byte) bool {
@@ -222,55 +211,30 @@ func hasControl(s []byte) bool {
 	return false
 }
 
-func (r *eventReader) timestamp() error {
-	value, ok, err := r.str(fieldTimestamp, "timestamp")
-	if err != nil || !ok {
-		return err
+func (r *eventReader) timestamp(value []byte) {
+	text, ok := r.str(fieldTimestamp, "timestamp", value)
+	if !ok {
+		return
 	}
-	t, why := parseTimestamp(string(value))
+	t, why := parseTimestamp(string(text))
 	if why != "" {
 		r.fault("timestamp", "datetime_parsing", "Input should be a valid datetime like 2025-10-24T10:30:00Z: "+why)
-		return nil
 	}
-	r.event.Timestamp, r.event.Time = string(value), t
-	return nil
+	r.event.timestamp, r.event.time = text, t
 }
 
 // payload keeps the sender's own bytes: no number is rounded, no name sorted.
-func (r *eventReader) payload() error {
-	value, err := r.dec.ReadValue()
-	if err != nil || !r.first(fieldPayload, "payload") {
-		return err
+func (r *eventReader) payload(value []byte, depth int) {
+	if !r.first(fieldPayload, "payload") {
+		return
 	}
 	switch {
-	case value.Kind() != '{':
+	case value[0] != '{':
 		r.fault("payload", "dict_type", "Input should be a valid dictionary")
 	case !r.cleanUTF8 && !utf8.Valid(value):
 		r.fault("payload", "string_unicode", "Input should be valid UTF-8")
-	case depth(value) > sekali.MaxPayloadDepth:
+	case depth > sekali.MaxPayloadDepth:
 		r.fault("payload", "payload_too_deep", "Payload should nest at most "+strconv.Itoa(sekali.MaxPayloadDepth)+" levels")
-	default:
-		r.event.Payload = bytes.Clone(value)
 	}
-	return nil
-}
-
-// depth returns how deep a well-formed JSON value nests.
-func depth(value []byte) int {
-	deepest, level, quoted := 0, 0, false
-	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{', c == '[':
-			level++
-			deepest = max(deepest, level)
-		case c == '}', c == ']':
-			level--
-		}
-	}
-	return deepest
+	r.event.payload = value
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -42,10 +43,20 @@ func FuzzParseEvents(f *testing.F) {
 		for i := range body {
 			body[i] = '#'
 		}
+		overwritePooledParsers(t)
 		for i := range batch.events {
 			require.Equal(t, before[i], written(&batch.events[i]), "the event shares memory with the body")
 		}
 	})
+}
+
+// overwritePooledParsers has a parser that may be the one used before unescape
+// strings as long as any.
+func overwritePooledParsers(t *testing.T) {
+	t.Helper()
+	field := strings.Repeat(`\u0023`, 255)
+	_, err := parseEvents(fmt.Appendf(nil, `{"topic":"%s","event_id":"%s","source":"%s"}`, field, field, field), 1)
+	require.NoError(t, err)
 }
 
 func requireRefusal(t *testing.T, err error) {

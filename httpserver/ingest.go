@@ -3,8 +3,10 @@ package httpserver
 import (
 	"bytes"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -19,11 +21,15 @@ type preferences struct {
 
 // handleIngest takes the events of one request: it parses and checks them,
 // copies them out of the request's buffers, hands them to the domain and
-// answers when their fate is on disk.
+// answers when their fate is on disk. While nothing can be taken it refuses
+// without parsing: that has to be cheap, or refusing becomes the load.
 //
 // Next: [parseEvents], then Ingester.Ingest, which is [actors.System.Ingest].
 func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err := checkIngestHeaders(&ctx.Request.Header); err != nil {
+		return err
+	}
+	if err := s.domain.Admits(); err != nil {
 		return err
 	}
 	prefer := parsePrefer(&ctx.Request.Header)
@@ -36,13 +42,13 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	}
 	var results []sekali.Result
 	if len(batch.events) > 0 {
-		wait, cancel := s.deadline()
-		defer cancel()
+		wait := s.waits.get(s.RequestTimeout)
+		defer s.waits.put(wait)
 		if results, err = s.domain.Ingest(wait, batch.events); err != nil {
 			return err
 		}
 	}
-	s.writeIngestAnswer(ctx, batch, results, prefer)
+	s.writeIngestAnswer(ctx, &batch, results, prefer)
 	return nil
 }
 
@@ -51,7 +57,7 @@ func checkIngestHeaders(h *fasthttp.RequestHeader) error {
 		return problem(codeUnsupportedEncoding, "the body is "+printable(string(encoding))+"-encoded; send it uncompressed, without Content-Encoding")
 	}
 	contentType := string(h.ContentType())
-	if contentType == "" {
+	if contentType == "" || contentType == "application/json" { // nearly all
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
@@ -93,16 +99,30 @@ func (p preferences) applied() string {
 	return strings.Join(applied, ", ")
 }
 
-// writeIngestAnswer writes the counts and, unless they are not wanted, the
-// results in request order.
+// answers has the memory in which answers are put together.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
 func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch, results []sekali.Result, prefer preferences) {
+	if applied := prefer.applied(); applied != "" {
+		ctx.Response.Header.Set("Preference-Applied", applied)
+	}
+	b := answers.Get().(*[]byte)
+	*b = s.appendIngestAnswer((*b)[:0], batch, results, prefer)
+	writeJSON(ctx, fasthttp.StatusOK, *b)
+	if cap(*b) <= maxPooledText {
+		answers.Put(b)
+	}
+}
+
+// appendIngestAnswer appends the counts and, unless they are not wanted, the
+// results in request order.
+func (s *Server) appendIngestAnswer(b []byte, batch *parsedBatch, results []sekali.Result, prefer preferences) []byte {
 	stored := 0
 	for i := range results {
 		if results[i].Outcome == sekali.OutcomeStored {
 			stored++
 		}
 	}
-	b := make([]byte, 0, 128+48*len(results))
 	b = append(b, `{"status":"ok","accepted":`...)
 	b = strconv.AppendInt(b, int64(len(results)), 10)
 	b = strconv.AppendInt(append(b, `,"stored":`...), int64(stored), 10)
@@ -114,12 +134,11 @@ func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch,
 		b = appendString(append(b, `,"durability":`...), s.Durability)
 	}
 	if !prefer.minimal {
+		const resultBytes = 44 // of most
+		b = slices.Grow(b, resultBytes*batch.total)
 		b = append(appendResults(append(b, `,"results":[`...), batch, results), ']')
 	}
-	if applied := prefer.applied(); applied != "" {
-		ctx.Response.Header.Set("Preference-Applied", applied)
-	}
-	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
+	return append(b, "}\n"...)
 }
 
 // appendResults interleaves the results of the taken events with the faults of
@@ -146,7 +165,14 @@ func appendResults(b []byte, batch *parsedBatch, results []sekali.Result) []byte
 }
 
 func appendResult(b []byte, r sekali.Result) []byte {
-	b = append(append(append(b, `{"outcome":"`...), r.Outcome.String()...), `","seq":`...)
+	switch r.Outcome { // the two that there are many of
+	case sekali.OutcomeStored:
+		b = append(b, `{"outcome":"stored","seq":`...)
+	case sekali.OutcomeDuplicate:
+		b = append(b, `{"outcome":"duplicate","seq":`...)
+	default:
+		b = append(append(append(b, `{"outcome":"`...), r.Outcome.String()...), `","seq":`...)
+	}
 	b = strconv.AppendInt(b, r.Seq, 10)
 	if r.Conflict {
 		b = append(b, `,"conflict":true`...)

@@ -27,10 +27,15 @@ func (r requestIDs) assign(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Header.SetBytesV(requestIDHeader, given)
 		return
 	}
-	ctx.Response.Header.Set(requestIDHeader, r.next())
+	var room [32]byte
+	ctx.Response.Header.SetCanonical([]byte(requestIDHeader), r.appendNext(room[:0]))
 }
 
-func (r requestIDs) next() string { return r.prefix + strconv.FormatUint(r.last.Add(1), 10) }
+func (r requestIDs) appendNext(b []byte) []byte {
+	return strconv.AppendUint(append(b, r.prefix...), r.last.Add(1), 10)
+}
+
+func (r requestIDs) next() string { return string(r.appendNext(nil)) }
 
 func requestID(ctx *fasthttp.RequestCtx) string {
 	return string(ctx.Response.Header.Peek(requestIDHeader))

@@ -43,10 +43,27 @@ func apiRoutes() []route {
 	}
 }
 
+// plainRoutes gives the routes without variable segments by their path, for
+// requests that have nothing else in their target.
+func plainRoutes(routes []route) map[string][]*route {
+	plain := make(map[string][]*route)
+	for i := range routes {
+		if pattern := routes[i].pattern; !strings.Contains(pattern, "{") {
+			plain[pattern] = append(plain[pattern], &routes[i])
+		}
+	}
+	return plain
+}
+
 // dispatch finds the route. The path is split as it was sent and each segment
 // decoded once, so that a topic may hold a slash; what is routed is what is
 // used. fasthttp's own normalized path is not looked at.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx) error {
+	for _, r := range s.plain[string(ctx.RequestURI())] {
+		if r.method == string(ctx.Method()) {
+			return r.handler(s, ctx, nil)
+		}
+	}
 	segments, err := splitPath(string(ctx.URI().PathOriginal()))
 	if err != nil {
 		return err

@@ -18,9 +18,14 @@ import (
 )
 
 // Ingester takes events. It owns them from the call on and returns their
-// results, in order, after they are decided on stable storage.
+// results, in order, after they are decided on stable storage. It does not use
+// the context after it has returned.
+//
+// Admits returns the error to refuse a request with when none can be taken at
+// the moment, whatever it brings.
 type Ingester interface {
 	Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error)
+	Admits() error
 }
 
 // Reader reads back what is stored.
@@ -92,7 +97,9 @@ type Server struct {
 	http   *fasthttp.Server
 	ids    requestIDs
 	bodies bodies
+	waits  waits
 	routes []route
+	plain  map[string][]*route     // those of routes that need no matching
 	answer fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
@@ -105,6 +112,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
@@ -212,29 +220,41 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": a body that is too large is
-// refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is too large, or would be
+// refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	if ctx.Request.Header.ContentLength() <= s.MaxBodyBytes {
+	var err error
+	switch {
+	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
+		err = s.bodies.tooLarge()
+	case ctx.IsPost():
+		err = s.domain.Admits()
+	}
+	if err == nil {
 		return fasthttp.StatusContinue
 	}
 	s.ids.assign(ctx)
 	setSecurityHeaders(ctx)
-	s.writeError(ctx, s.bodies.tooLarge())
+	s.writeError(ctx, err)
 	return ctx.Response.StatusCode()
 }
 
-// setSecurityHeaders keeps browsers from guessing types, framing the pages or
-// loading anything from elsewhere.
-func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
-	h := &ctx.Response.Header
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "+
-		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+// securityHeaders keep browsers from guessing types, framing the pages or
+// loading anything from elsewhere. The names are canonical.
+var securityHeaders = [...][2][]byte{
+	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
+	{[]byte("Referrer-Policy"), []byte("no-referrer")},
+	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
 }
 
-// deadline returns the context of a request. RequestCtx itself must not serve
+func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
+	for _, h := range securityHeaders {
+		ctx.Response.Header.SetCanonical(h[0], h[1])
+	}
+}
+
+// deadline returns the context of a request that reads. RequestCtx itself must not serve
 // as one: it has no deadline and does not outlive the handler.
 func (s *Server) deadline() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), s.RequestTimeout)

@@ -41,15 +41,43 @@ func parseTimestamp(s string) (t time.Time, reason string) {
 	if reason != "" {
 		return t, reason
 	}
-	t = time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC).Add(-offset)
-	if t.Year() < minYear || t.Year() > maxYear {
+	clock := time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second - offset
+	t = time.Unix(daysSince1970(year, month, day)*secondsPerDay+int64(clock/time.Second), int64(nanos)).UTC()
+	if t.Before(earliest) || !t.Before(latest) {
 		return t, "its year should be from 1970 to 2200"
 	}
 	return t, ""
 }
 
+const secondsPerDay = 24 * 60 * 60
+
+var (
+	earliest = time.Date(minYear, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(maxYear+1, 1, 1, 0, 0, 0, 0, time.UTC) // no more
+)
+
+// daysBefore is how many days of a year, not a leap year, lie before a month.
+var daysBefore = [...]int{1: 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365}
+
+func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
+
 func daysIn(year, month int) int {
-	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	if month == 2 && isLeap(year) {
+		return 29
+	}
+	return daysBefore[month+1] - daysBefore[month]
+}
+
+// daysSince1970 counts whole years, the leap days before this one, and the
+// days of this one. time.Date does the same and takes three times as long.
+func daysSince1970(year, month, day int) int64 {
+	y := year - 1
+	const leapDays = 1969/4 - 1969/100 + 1969/400
+	days := (year-1970)*365 + y/4 - y/100 + y/400 - leapDays + daysBefore[month] + day - 1
+	if month > 2 && isLeap(year) {
+		days++
+	}
+	return int64(days)
 }
 
 func digits(s string) (n int, ok bool) {
