@@ -32,6 +32,15 @@ func Isolation(ctx context.Context, o IsolationOptions) (*result.Result, error) 
 	})
 }
 
+// quietTopic is the quiet topic and the echo that gets the same, on connections
+// that stay open.
+type quietTopic struct {
+	o    IsolationOptions
+	x    *sent
+	pool *generator.Pool
+	echo *echo
+}
+
 // round is the quiet topic alone and beside the flood, and an echo beside the
 // flood that gets the same.
 type round struct{ alone, beside, echo, flood *generator.Measurement }
@@ -41,20 +50,26 @@ func (s *session) isolation(ctx context.Context, o IsolationOptions) (err error)
 	s.option("flood", fmt.Sprintf("batches of %d, %d connections, 1 topic, closed loop", o.Batch, o.Connections))
 	s.option("rounds", fmt.Sprintf("%d of %s alone and %s beside the flood", o.Rounds, o.Duration, o.Duration))
 	s.option("seed", s.Seed)
-	e, err := s.startEcho(ctx, quietLoad)
-	if err != nil {
+	q := &quietTopic{o: o, x: s.stream(quietLoad, generator.Repeats{}, generator.SendAgain)}
+	if q.echo, err = s.startEcho(ctx, quietLoad); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.stop()) }()
-	quiet := s.stream(quietLoad, generator.Repeats{}, generator.SendAgain)
+	defer func() { err = errors.Join(err, q.echo.stop()) }()
+	if q.pool, err = generator.Dial(ctx, s.target, quietLoad.connections); err != nil {
+		return err
+	}
+	defer q.pool.Close()
+	if _, err := s.quiet(ctx, "warm up", q, o.Duration/warmUpPart); err != nil {
+		return err
+	}
 	flood := s.stream(load{o.Connections, o.Batch, 1}, generator.Repeats{}, generator.SendAgain)
 	var rounds []round
 	for i := range o.Rounds {
 		var r round
-		if r.alone, err = s.quiet(ctx, fmt.Sprintf("round %d: quiet", i+1), quiet, o); err != nil {
+		if r.alone, err = s.quiet(ctx, fmt.Sprintf("round %d: quiet", i+1), q, o.Duration); err != nil {
 			return err
 		}
-		if err := s.beside(ctx, fmt.Sprintf("round %d: flood", i+1), &r, quiet, flood, e, o); err != nil {
+		if err := s.beside(ctx, fmt.Sprintf("round %d: flood", i+1), &r, q, flood); err != nil {
 			return err
 		}
 		rounds = append(rounds, r)
@@ -64,32 +79,31 @@ func (s *session) isolation(ctx context.Context, o IsolationOptions) (err error)
 }
 
 // quiet sends to the quiet topic by its schedule.
-func (s *session) quiet(ctx context.Context, phase string, x *sent, o IsolationOptions) (*generator.Measurement, error) {
-	pool, err := generator.Dial(ctx, s.target, x.stream.Publishers())
-	if err != nil {
-		return nil, err
-	}
-	defer pool.Close()
-	m := s.trickle(ctx, phase, pool, x.scripts, o)
-	return m, s.note(x, m)
+func (s *session) quiet(ctx context.Context, phase string, q *quietTopic, d time.Duration) (*generator.Measurement, error) {
+	m := s.trickle(ctx, phase, q.pool, q.x.scripts, q.o.Rate, d)
+	return m, s.note(q.x, m)
 }
 
-// trickle runs scripts by the schedule of the quiet topic.
-func (s *session) trickle(ctx context.Context, phase string, pool *generator.Pool, scripts []generator.Script, o IsolationOptions) *generator.Measurement {
-	shown := s.Display.Time(phase, o.Duration)
+// warmUpPart is the part of a phase that is sent before the first one, so that
+// none of them meets connections and a server that are cold.
+const warmUpPart = 5
+
+// trickle runs scripts at a modest rate, by a schedule.
+func (s *session) trickle(ctx context.Context, phase string, pool *generator.Pool, scripts []generator.Script, rate float64, d time.Duration) *generator.Measurement {
+	shown := s.Display.Time(phase, d)
 	defer shown.Finish()
-	return generator.Open(ctx, pool, scripts, generator.Schedule{PerSecond: o.Rate, MaxBacklog: o.Duration},
-		generator.Limits{Duration: o.Duration, OnEvents: shown.Add})
+	return generator.Open(ctx, pool, scripts, generator.Schedule{PerSecond: rate, MaxBacklog: d},
+		generator.Limits{Duration: d, OnEvents: shown.Add})
 }
 
 // beside measures the quiet topic while the flood is on, and then an echo.
-func (s *session) beside(ctx context.Context, phase string, r *round, quiet, flood *sent, e *echo, o IsolationOptions) error {
+func (s *session) beside(ctx context.Context, phase string, r *round, q *quietTopic, flood *sent) error {
 	stop, err := s.background(ctx, flood)
 	if err != nil {
 		return err
 	}
-	if r.beside, err = s.quiet(ctx, phase, quiet, o); err == nil {
-		r.echo = s.trickle(ctx, phase+", echo", e.pool, e.scripts, o)
+	if r.beside, err = s.quiet(ctx, phase, q, q.o.Duration); err == nil {
+		r.echo = s.trickle(ctx, phase+", echo", q.echo.pool, q.echo.scripts, q.o.Rate, q.o.Duration)
 		err = s.note(nil, r.echo)
 	}
 	m, floodErr := stop()

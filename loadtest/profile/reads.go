@@ -38,12 +38,19 @@ func Reads(ctx context.Context, o ReadsOptions) (*result.Result, error) {
 	})
 }
 
-// reading is what is read in each phase.
+// reading is what is read in each phase, on connections that stay open.
 type reading struct {
 	o     ReadsOptions
 	known []generator.Known
 	total int64 // events stored at the start
+	kinds []kindReaders
 	echo  *echo // is sent single events at the same rate
+}
+
+// kindReaders read one kind of thing.
+type kindReaders struct {
+	pool    *generator.Pool
+	scripts []generator.Script
 }
 
 // seen is what one phase measured.
@@ -71,13 +78,20 @@ func (s *session) reads(ctx context.Context, o ReadsOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.echo.stop()) }()
+	defer r.close()
+	if err := s.openReaders(ctx, r); err != nil {
+		return err
+	}
 	return s.readPhases(ctx, r, s.stream(l, generator.Repeats{}, generator.SendAgain))
 }
 
 // readPhases reads while nothing else goes on and under ingest, with the ingest
 // by itself before and after.
 func (s *session) readPhases(ctx context.Context, r *reading, x *sent) error {
-	idle, err := s.read(ctx, "read", r)
+	if _, err := s.read(ctx, "warm up", r, r.o.Duration/warmUpPart); err != nil {
+		return err
+	}
+	idle, err := s.read(ctx, "read", r, r.o.Duration)
 	if err != nil {
 		return err
 	}
@@ -124,22 +138,44 @@ func (s *session) existing(ctx context.Context, l load, events int64) ([]generat
 	return []generator.Known{{Run: x.stream.Run(), Count: x.stream.Sent()}}, nil
 }
 
+// openReaders connects the readers of each kind.
+func (s *session) openReaders(ctx context.Context, r *reading) error {
+	for kind := range readKinds {
+		pool, err := generator.Dial(ctx, s.target, readConnections)
+		if err != nil {
+			return err
+		}
+		k := kindReaders{pool: pool}
+		for i := range readConnections {
+			one := &reader{known: r.known, total: r.total, rng: rand.New(rand.NewPCG(s.Seed, uint64(kind*readConnections+i)))}
+			k.scripts = append(k.scripts, one.script(s.target, readKinds[kind]))
+		}
+		r.kinds = append(r.kinds, k)
+	}
+	return nil
+}
+
+func (r *reading) close() {
+	for _, k := range r.kinds {
+		k.pool.Close()
+	}
+}
+
 // read runs all kinds of reading at once, each by a schedule of its own, and the
 // echo beside them.
-func (s *session) read(ctx context.Context, phase string, r *reading) (*seen, error) {
-	shown := s.Display.Time(phase, r.o.Duration)
+func (s *session) read(ctx context.Context, phase string, r *reading, d time.Duration) (*seen, error) {
+	shown := s.Display.Time(phase, d)
 	defer shown.Finish()
-	v := &seen{kinds: make([]*generator.Measurement, len(readKinds))}
-	failed := make([]error, len(readKinds))
+	trickle := func(k kindReaders) *generator.Measurement {
+		return generator.Open(ctx, k.pool, k.scripts, generator.Schedule{PerSecond: r.o.Rate, MaxBacklog: d}, generator.Limits{Duration: d})
+	}
+	v := &seen{kinds: make([]*generator.Measurement, len(r.kinds))}
 	var group sync.WaitGroup
-	group.Go(func() { v.echo = r.trickle(ctx, r.echo.pool, r.echo.scripts) })
-	for i := range readKinds {
-		group.Go(func() { v.kinds[i], failed[i] = s.readKind(ctx, r, i) })
+	group.Go(func() { v.echo = trickle(kindReaders{r.echo.pool, r.echo.scripts}) })
+	for i, k := range r.kinds {
+		group.Go(func() { v.kinds[i] = trickle(k) })
 	}
 	group.Wait()
-	if err := errors.Join(failed...); err != nil {
-		return nil, err
-	}
 	for _, m := range append(v.kinds, v.echo) {
 		if err := s.note(nil, m); err != nil {
 			return nil, err
@@ -148,31 +184,13 @@ func (s *session) read(ctx context.Context, phase string, r *reading) (*seen, er
 	return v, nil
 }
 
-func (s *session) readKind(ctx context.Context, r *reading, kind int) (*generator.Measurement, error) {
-	pool, err := generator.Dial(ctx, s.target, readConnections)
-	if err != nil {
-		return nil, err
-	}
-	defer pool.Close()
-	scripts := make([]generator.Script, readConnections)
-	for i := range scripts {
-		one := &reader{known: r.known, total: r.total, rng: rand.New(rand.NewPCG(s.Seed, uint64(kind*readConnections+i)))}
-		scripts[i] = one.script(s.target, readKinds[kind])
-	}
-	return r.trickle(ctx, pool, scripts), nil
-}
-
-func (r *reading) trickle(ctx context.Context, pool *generator.Pool, scripts []generator.Script) *generator.Measurement {
-	return generator.Open(ctx, pool, scripts, generator.Schedule{PerSecond: r.o.Rate, MaxBacklog: r.o.Duration}, generator.Limits{Duration: r.o.Duration})
-}
-
 // readUnderIngest reads while a stream is published, closed loop.
 func (s *session) readUnderIngest(ctx context.Context, r *reading, x *sent) (busy *seen, ingest *generator.Measurement, err error) {
 	stop, err := s.background(ctx, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	busy, err = s.read(ctx, "read under ingest", r)
+	busy, err = s.read(ctx, "read under ingest", r, r.o.Duration)
 	ingest, ingestErr := stop()
 	if err == nil {
 		err = ingestErr
