@@ -57,7 +57,7 @@ var ErrorTable = []ErrorInfo{
 	{sekali.CodeOverloaded, 503, "The server has its limit of events, bytes or connections.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
 	{sekali.CodeTimeout, 503, "The disk did not answer within `--request-timeout`.", "The events may or may not be stored: send the request again, with the same ids."},
 	{sekali.CodeTopicRestarted, 503, "The topic failed and was restarted.", "The events may or may not be stored: send the request again, with the same ids."},
-	{sekali.CodeStorageBusy, 503, "Another program holds the database, or a query took too long.", "Send the request again, with the same ids, after `Retry-After` seconds."},
+	{sekali.CodeStorageBusy, 503, "Another program holds the database, a query took too long, or a damaged part of the index is being rebuilt.", "Send the request again, with the same ids, after `Retry-After` seconds."},
 	{sekali.CodeWALPressure, 503, "Another program has held a read of the database for so long that its log grew to 1 GiB.", "End that program; the server goes on by itself. Send the request again, with the same ids."},
 	{sekali.CodeShuttingDown, 503, "The server is shutting down.", "Send the request again, with the same ids, to the next instance. Nothing was stored."},
 	{sekali.CodeStorageFailed, 503, "The storage failed; the server acknowledges nothing any more and exits.", "Look at the server's log and disk. Send the request again, with the same ids, when it is back."},
