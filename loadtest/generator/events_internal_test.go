@@ -25,6 +25,7 @@ func TestARequestIsTheJSONThatItSeems(t *testing.T) {
 	run := NewRun(3, 4, 10)
 	request := newTemplate(Target{host: "here", apiKey: "k"}, 2)
 	request.put(0, run, 8)
+	run.Gaps = true
 	request.put(1, run, 19)
 	head, body, found := strings.Cut(string(request.bytes), "\r\n\r\n")
 	require.True(t, found)
@@ -38,6 +39,7 @@ func TestARequestIsTheJSONThatItSeems(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(body), &events))
 	require.Len(t, events, 2)
 	for i, n := range []uint64{8, 19} {
+		run.Gaps = i == 1
 		require.Equal(t, run.TopicOf(n), events[i].Topic)
 		require.Equal(t, run.ID(n), events[i].ID)
 		require.Equal(t, string(Payload(n)), string(events[i].Payload))
@@ -64,11 +66,14 @@ func TestIDsHaveNoOrderAndDoNotRepeat(t *testing.T) {
 
 func TestATopicNamesItsRun(t *testing.T) {
 	run := NewRun(1, 1, 1000)
-	key, ok := ParseTopic(run.TopicOf(1999))
-	require.True(t, ok)
-	require.Equal(t, run.Key, key)
+	for _, gaps := range []bool{false, true} {
+		run.Gaps = gaps
+		parsed, ok := ParseTopic(run.TopicOf(1999))
+		require.True(t, ok)
+		require.Equal(t, Run{Key: run.Key, Gaps: gaps}, parsed)
+	}
 	require.Equal(t, run.Topic(999), run.TopicOf(1999))
-	for _, other := range []string{"", "load.", "loadtest.abcd.1", "load.0123456x.000", "load.01234567-000", "load.01234567.0000"} {
+	for _, other := range []string{"", "load.", "loadtest.abcd.1", "load.0123456x.000", "lead.01234567.000", "load.01234567-000", "load.01234567.0000"} {
 		_, ok := ParseTopic(other)
 		require.False(t, ok, other)
 	}

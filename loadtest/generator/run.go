@@ -14,6 +14,9 @@ import (
 type Run struct {
 	Key    uint32
 	Topics int // 1 to MaxTopics; event n belongs to topic n % Topics
+	// Gaps says that events may have been left out, so that its first ones are
+	// not known to be stored. Its topics say so, too.
+	Gaps bool
 }
 
 // MaxTopics is how many topics a run can have: their numbers have three digits.
@@ -26,26 +29,38 @@ func NewRun(seed, salt uint64, topics int) Run {
 }
 
 const (
-	topicPrefix = "load."
+	wholePrefix = "load."
+	gapsPrefix  = "gaps." // as long as the other
 	keyDigits   = 8
 	idDigits    = 32
 )
 
+func (r Run) prefix() string {
+	if r.Gaps {
+		return gapsPrefix
+	}
+	return wholePrefix
+}
+
 // Topic returns the name of a topic, from 0.
-func (r Run) Topic(i int) string { return fmt.Sprintf("%s%08x.%03d", topicPrefix, r.Key, i) }
+func (r Run) Topic(i int) string { return fmt.Sprintf("%s%08x.%03d", r.prefix(), r.Key, i) }
 
 // TopicOf returns the topic of event n.
 func (r Run) TopicOf(n uint64) string { return r.Topic(int(n % uint64(r.Topics))) }
 
-// ParseTopic returns the key of the run that a topic belongs to; ok is false
-// when it belongs to none.
-func ParseTopic(name string) (key uint32, ok bool) {
-	digits, found := strings.CutPrefix(name, topicPrefix)
-	if !found || len(digits) != keyDigits+4 || digits[keyDigits] != '.' {
-		return 0, false
+// ParseTopic returns the run that a topic belongs to, but for its number of
+// topics; ok is false when it belongs to none.
+func ParseTopic(name string) (r Run, ok bool) {
+	digits, whole := strings.CutPrefix(name, wholePrefix)
+	if !whole {
+		digits, r.Gaps = strings.CutPrefix(name, gapsPrefix)
 	}
-	parsed, err := strconv.ParseUint(digits[:keyDigits], 16, 32)
-	return uint32(parsed), err == nil
+	if !whole && !r.Gaps || len(digits) != keyDigits+4 || digits[keyDigits] != '.' {
+		return Run{}, false
+	}
+	key, err := strconv.ParseUint(digits[:keyDigits], 16, 32)
+	r.Key = uint32(key)
+	return r, err == nil
 }
 
 // ID returns the id of event n.

@@ -8,7 +8,7 @@ import (
 // bytes an event has 281 on the wire. Content other than the number is the same
 // for all events of all runs, so that a repeat is never a conflict.
 const (
-	beforeKey    = `{"topic":"` + topicPrefix
+	beforePrefix = `{"topic":"`
 	beforeTopic  = `.`
 	beforeID     = `","event_id":"`
 	beforeNumber = `","timestamp":"2025-10-24T10:30:00Z","source":"loadtest","payload":`
@@ -20,7 +20,8 @@ const (
 	numberDigits = 12
 	payloadBytes = 140
 
-	keyAt    = len(beforeKey)
+	prefixAt = len(beforePrefix)
+	keyAt    = prefixAt + len(wholePrefix)
 	topicAt  = keyAt + keyDigits + len(beforeTopic)
 	idAt     = topicAt + topicDigits + len(beforeID)
 	numberAt = idAt + idDigits + len(beforeNumber) + len(payloadHead)
@@ -38,7 +39,7 @@ var data = func() string {
 }()
 
 // blankEvent is an event whose slots hold zeros.
-var blankEvent = beforeKey + strings.Repeat("0", keyDigits) + beforeTopic + strings.Repeat("0", topicDigits) +
+var blankEvent = beforePrefix + wholePrefix + strings.Repeat("0", keyDigits) + beforeTopic + strings.Repeat("0", topicDigits) +
 	beforeID + strings.Repeat("0", idDigits) + beforeNumber + payloadHead + strings.Repeat("0", numberDigits) +
 	afterNumber + data + payloadTail + "}"
 
@@ -70,6 +71,7 @@ func newTemplate(t Target, events int) *template {
 func (t *template) put(i int, r Run, n uint64) {
 	at := t.first + i*(len(blankEvent)+1)
 	e := t.bytes[at : at+len(blankEvent)]
+	copy(e[prefixAt:keyAt], r.prefix())
 	putHex(e[keyAt:keyAt+keyDigits], r.Key)
 	putDecimal(e[topicAt:topicAt+topicDigits], n%uint64(r.Topics))
 	r.putID(e[idAt:idAt+idDigits], n)

@@ -3,6 +3,7 @@ package profile
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -65,9 +66,15 @@ func (u *usage) stop() used {
 
 const bytesPerMB = 1 << 20
 
-func (u used) rssMB() float64 { return float64(u.server.MaxRSS()) / bytesPerMB }
+// rssMB is not a number when it is not known.
+func (u used) rssMB() float64 {
+	if !u.known {
+		return math.NaN()
+	}
+	return float64(u.server.MaxRSS()) / bytesPerMB
+}
 
-// figures adds what was used to the result.
+// usageFigures adds what was used to the result.
 func (s *session) usageFigures(u used) {
 	if u.known {
 		s.figure("server memory, most", u.rssMB(), "MB")

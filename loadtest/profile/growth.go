@@ -3,6 +3,7 @@ package profile
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"sekali/loadtest/generator"
@@ -46,7 +47,7 @@ type step struct {
 	m      *generator.Measurement
 	used   used
 	stored int64   // behind it
-	disk   float64 // bytes per event, 0 when not known
+	disk   float64 // bytes per event, not a number when it is not known
 }
 
 func (s *session) growth(ctx context.Context, o GrowthOptions) (err error) {
@@ -99,7 +100,7 @@ func (s *session) fill(ctx context.Context, x *sent, events int64) (steps []step
 		x.stream.Allow(n)
 		watched := s.watch()
 		m := generator.Closed(ctx, pool, x.scripts, generator.Limits{OnEvents: shown.Add})
-		st := step{m: m, used: watched.stop()}
+		st := step{m: m, used: watched.stop(), disk: math.NaN()}
 		if err := s.note(x, m); err != nil {
 			return nil, err
 		}

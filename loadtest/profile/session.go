@@ -126,7 +126,9 @@ func (s *session) scratch() string {
 
 // stream returns a new stream, whose events nobody sent before.
 func (s *session) stream(l load, repeats generator.Repeats, refusal generator.OnRefusal) *sent {
-	st := generator.NewStream(generator.NewRun(s.Seed, salt(), l.topics), l.batch, l.connections, repeats, s.Seed)
+	run := generator.NewRun(s.Seed, salt(), l.topics)
+	run.Gaps = refusal == generator.LeaveOut
+	st := generator.NewStream(run, l.batch, l.connections, repeats, s.Seed)
 	x := &sent{stream: st, scripts: generator.Publishers(s.target, st, refusal)}
 	s.sent = append(s.sent, x)
 	return x

@@ -23,7 +23,7 @@ func (s *session) verify(ctx context.Context) error {
 		return fmt.Errorf("read the counts of the topics: %w", err)
 	}
 	for _, x := range s.sent {
-		s.verifyCount(x, unique[x.stream.Run().Key].count)
+		s.verifyCount(x, countOf(unique, x.stream.Run()))
 		if err := s.verifySample(ctx, x); err != nil {
 			return err
 		}
@@ -37,18 +37,24 @@ type stored struct {
 	topics int
 }
 
-func (s *session) uniqueByRun(ctx context.Context) (map[uint32]stored, error) {
-	sums := map[uint32]stored{}
+// uniqueByRun counts what the server has of each run; the runs have no number
+// of topics.
+func (s *session) uniqueByRun(ctx context.Context) (map[generator.Run]stored, error) {
+	sums := map[generator.Run]stored{}
 	for topic, err := range s.client.Topics(ctx, client.TopicsQuery{}) {
 		if err != nil {
 			return nil, err
 		}
-		if key, ok := generator.ParseTopic(topic.Topic); ok {
-			sum := sums[key]
-			sums[key] = stored{sum.count + topic.Unique, sum.topics + 1}
+		if run, ok := generator.ParseTopic(topic.Topic); ok {
+			sum := sums[run]
+			sums[run] = stored{sum.count + topic.Unique, sum.topics + 1}
 		}
 	}
 	return sums, nil
+}
+
+func countOf(sums map[generator.Run]stored, r generator.Run) int64 {
+	return sums[generator.Run{Key: r.Key, Gaps: r.Gaps}].count
 }
 
 // verifyCount compares what /topics says of a stream with the answers. Without
@@ -116,15 +122,19 @@ func (s *session) verifyTotals(ctx context.Context) error {
 const holeMargin = 20_000
 
 // known names the events that the server holds from earlier runs of load tests,
-// leaving out runs of which a sample is not there.
+// leaving out runs with gaps, and those of which a sample is not there.
 func (s *session) known(ctx context.Context) ([]generator.Known, error) {
 	sums, err := s.uniqueByRun(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the topics: %w", err)
 	}
 	var all []generator.Known
-	for key, sum := range sums {
-		k := generator.Known{Run: generator.Run{Key: key, Topics: sum.topics}, Count: uint64(sum.count)}
+	for run, sum := range sums {
+		if run.Gaps || sum.count == 0 {
+			continue
+		}
+		run.Topics = sum.topics
+		k := generator.Known{Run: run, Count: uint64(sum.count)}
 		if k.Count > 2*holeMargin {
 			k.Count -= holeMargin
 		}

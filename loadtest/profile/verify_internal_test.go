@@ -179,9 +179,12 @@ func TestTheEventsOfEarlierRunsAreFoundByTheirTopics(t *testing.T) {
 	g, s := newGate(t)
 	s.server = nil
 	first, second := fillSome(t, s), fillSome(t, s)
+	gaps := s.stream(small, generator.Repeats{}, generator.LeaveOut)
+	_, err := s.fill(t.Context(), gaps, 100)
+	require.NoError(t, err)
 	g.topics["somebody.else"] = 12
-	holes := generator.NewRun(3, 3, 2)
-	g.topics[holes.Topic(0)], g.topics[holes.Topic(1)] = 20, 20 // counted, but none of the numbers is there
+	missing := generator.NewRun(3, 3, 2)
+	g.topics[missing.Topic(0)], g.topics[missing.Topic(1)] = 20, 20 // counted, but none of the numbers is there
 	known, err := s.known(t.Context())
 	require.NoError(t, err)
 	require.ElementsMatch(t, []generator.Known{
