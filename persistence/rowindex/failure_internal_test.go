@@ -51,6 +51,16 @@ func TestIndexRecoversWhenItsFolderComesBack(t *testing.T) {
 	r.fill()
 	r.requireFailing(os.ErrNotExist)
 	require.NoError(t, os.Mkdir(r.options.Dir, 0o700))
+	require.Eventually(t, func() bool { return r.index.Ready(t.Context()) == nil }, time.Minute, time.Millisecond)
+	idle(t, r.index)
+
+	// What failed once is no reason to refuse any more.
+	r.stepper.hold(0)
+	r.fill()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, r.index.Ready(ctx), context.Canceled)
+	r.stepper.release()
 	r.requireRecovery()
 }
 
