@@ -3,6 +3,7 @@ package rowindex
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -178,8 +179,8 @@ func TestOpenRefusesImpossibleOptions(t *testing.T) {
 		"too many columns":          func(o *Options) { o.Columns = make([]Column, maxColumns+1) },
 		"negative generations":      func(o *Options) { o.GenerationRows = -1 },
 		"a fan-out that never ends": func(o *Options) { o.Fanout = 1 },
-		"a fan-out beyond all":      func(o *Options) { o.Fanout = 1 << 40 },
-		"generations beyond all":    func(o *Options) { o.GenerationRows = 1 << 40 },
+		"a fan-out beyond all":      func(o *Options) { o.Fanout = math.MaxInt },
+		"generations beyond all":    func(o *Options) { o.GenerationRows = math.MaxInt },
 		"a negative fan-out":        func(o *Options) { o.Fanout = -1 },
 		"negative waiting":          func(o *Options) { o.MaxFrozen = -1 },
 	} {
