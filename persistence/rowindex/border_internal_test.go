@@ -74,6 +74,7 @@ func TestRowsAtTheBordersOfGenerations(t *testing.T) {
 			r.addWithoutGap(3)
 			name := fmt.Sprintf("%d rows, then %d left out", before, gap)
 			require.Nil(t, compare(r.index, r.table, r.table.last(), r.rng), name)
+			r.requireContiguous()
 			r.close()
 
 			// The table may also end with rows that do not exist.

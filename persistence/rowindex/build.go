@@ -240,9 +240,16 @@ func (x *Index) replace(run []*segment, by *segment) {
 func removeSegments(segments []*segment) error {
 	var errs []error
 	for _, s := range segments {
-		errs = append(errs, s.close(), os.Remove(s.path))
+		errs = append(errs, s.close(), removeIfThere(s.path))
 	}
 	return errors.Join(errs...)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // repair reads every block of every segment and rebuilds the segments that
@@ -273,7 +280,7 @@ func (x *Index) repair(ctx context.Context) error {
 
 // rebuildInPlace replaces a damaged segment by ones of a generation each.
 func (x *Index) rebuildInPlace(ctx context.Context, damaged *segment) error {
-	if err := os.Remove(damaged.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeIfThere(damaged.path); err != nil {
 		return err
 	}
 	var rebuilt []*segment

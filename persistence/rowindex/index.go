@@ -50,8 +50,11 @@ type Options struct {
 	step func(string) // called at each step of the background work; for tests
 }
 
-// maxGenerationRows is what the offsets of a generation's hash table can tell.
-const maxGenerationRows = 1<<32 - 2
+const (
+	// maxGenerationRows is what the offsets of a generation's hash table can tell.
+	maxGenerationRows = 1<<32 - 2
+	maxFanout         = 1 << 10 // each segment of a merge needs a block of memory
+)
 
 func (o *Options) validate() error {
 	switch {
@@ -61,7 +64,7 @@ func (o *Options) validate() error {
 		return fmt.Errorf("an index has 1 to %d columns, not %d", maxColumns, len(o.Columns))
 	case o.GenerationRows < 0 || int64(o.GenerationRows) > maxGenerationRows:
 		return fmt.Errorf("generations of %d rows are impossible", o.GenerationRows)
-	case o.Fanout < 0 || o.Fanout == 1 || o.MaxFrozen < 0:
+	case o.Fanout < 0 || o.Fanout == 1 || o.Fanout > maxFanout || o.MaxFrozen < 0:
 		return fmt.Errorf("a fan-out of %d or %d waiting generations are impossible", o.Fanout, o.MaxFrozen)
 	}
 	return nil
