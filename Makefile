@@ -111,6 +111,7 @@ goals: build ## run each profile RUNS (3) times, to EVENTS (20000000), results i
 EVENTS ?= 1000000
 RUNS   ?= 3
 PEERS  ?= all
+CONNECTIONS ?= 0
 GROWTH ?= 0
 PEERS_OUT ?= bench-results/peers
 DOCS   ?= docs/benchmarks.md
@@ -118,7 +119,7 @@ WORK   ?= $(or $(TMPDIR),/tmp)
 bench-peers: build ## the same events for Sekali, NATS, PostgreSQL, Redis and a plain table
 	@loadtest/peers/install.sh $(PEERS) $(CURDIR)/.tools
 	cd loadtest/peers && $(GO) build -o $(CURDIR)/.tools/peers .
-	.tools/peers -events $(EVENTS) -runs $(RUNS) -peers $(PEERS) -growth $(GROWTH) -out $(PEERS_OUT) -docs '$(DOCS)' -work $(WORK) -nats .tools/nats-server
+	.tools/peers -events $(EVENTS) -runs $(RUNS) -peers $(PEERS) -connections $(CONNECTIONS) -growth $(GROWTH) -out $(PEERS_OUT) -docs '$(DOCS)' -work $(WORK) -nats .tools/nats-server
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) -t sekali .

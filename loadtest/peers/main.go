@@ -24,7 +24,8 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A reader of the output that goes away ends the command in good order, too.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
@@ -35,6 +36,7 @@ type options struct {
 	events, runs, growth int
 	repeats              float64
 	seed                 uint64
+	connections          int
 	peers                string
 	limit                time.Duration
 
@@ -56,6 +58,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.Float64Var(&o.repeats, "repeats", 0.1, "share of the events that repeat an earlier one")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the events")
 	f.StringVar(&o.peers, "peers", "all", "names of peers, with commas")
+	f.IntVar(&o.connections, "connections", 0, "connections of the peers that use several; 0 is what is best for each in a short trial before")
 	f.DurationVar(&o.limit, "limit", 5*time.Minute, "time after which a run sends no more; a growth run has three times as long")
 	f.StringVar(&o.programs.Sekali, "sekali", "bin/sekali", "the sekali binary")
 	f.StringVar(&o.programs.NATS, "nats", "nats-server", "the nats-server binary")
@@ -120,7 +123,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// steps is how many points a series has at least, when it has them at all.
+// step is how many events lie between two points of a series.
 func (o *options) step() int64 {
 	if o.growth > 0 {
 		return growthStep

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,48 +27,75 @@ const (
 	growthStep = 500_000
 )
 
-// runRounds runs every peer once, then every peer again, so that a machine that
-// becomes slower or faster meanwhile does so for all.
-func runRounds(ctx context.Context, o *options, args []string, stdout, stderr io.Writer) (err error) {
+// rounds are the runs of one command.
+type rounds struct {
+	*options
+
+	args           []string // of the command, passed on to the process of each run
+	kinds          []contender.Kind
+	set            *report.Set
+	stdout, stderr io.Writer
+}
+
+// runRounds does all runs and writes the report.
+func runRounds(ctx context.Context, o *options, args []string, stdout, stderr io.Writer) error {
 	kinds, err := contender.Choose(o.peers)
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp(o.work, "sekali-peers-")
-	if err != nil {
+	r := &rounds{options: o, args: args, kinds: kinds, stdout: stdout, stderr: stderr}
+	if err := r.inWorkDir(ctx); err != nil {
 		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if err := os.Chmod(work, 0o755); err != nil { // PostgreSQL runs as another user.
-		return err
-	}
-	set, err := newSet(ctx, o, work)
-	if err != nil {
-		return err
-	}
-	p := progress{out: stdout, total: o.runs * len(kinds)}
-	for round := range o.runs {
-		for _, kind := range kinds {
-			p.begin(kind.Label)
-			result, err := startSingle(ctx, work, kind.Name, args, stderr)
-			if err != nil {
-				return err
-			}
-			result.Round = round + 1
-			set.Results = append(set.Results, *result)
-			p.end(result)
-			if err := save(o, set); err != nil {
-				return err
-			}
-		}
 	}
 	return publish(o, stdout)
 }
 
+// inWorkDir does all runs in a new directory.
+func (r *rounds) inWorkDir(ctx context.Context) (err error) {
+	if r.work, err = os.MkdirTemp(r.work, "sekali-peers-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.work)) }()
+	if err := os.Chmod(r.work, 0o755); err != nil { // PostgreSQL runs as another user.
+		return err
+	}
+	if r.set, err = newSet(ctx, r.options); err != nil {
+		return err
+	}
+	if r.connections == 0 {
+		if err := r.try(ctx); err != nil {
+			return err
+		}
+	}
+	return r.all(ctx)
+}
+
+// all runs every peer once, then every peer again, so that a machine that
+// becomes slower or faster meanwhile does so for all.
+func (r *rounds) all(ctx context.Context) error {
+	p := progress{out: r.stdout, total: r.runs * len(r.kinds)}
+	for round := range r.runs {
+		for _, kind := range r.kinds {
+			p.begin(kind.Label)
+			result, err := r.startSingle(ctx, kind, r.chosenConnections(kind)...)
+			if err != nil {
+				return err
+			}
+			result.Round = round + 1
+			r.set.Results = append(r.set.Results, *result)
+			p.end(result)
+			if err := save(r.options, r.set); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // newSet describes the command. It refuses a directory in memory, where an
 // fsync costs nothing.
-func newSet(ctx context.Context, o *options, work string) (*report.Set, error) {
-	machine, err := measure.ThisMachine(work)
+func newSet(ctx context.Context, o *options) (*report.Set, error) {
+	machine, err := measure.ThisMachine(o.work)
 	if err != nil {
 		return nil, err
 	}
@@ -99,19 +127,23 @@ func commit(ctx context.Context) string {
 	return name
 }
 
-// startSingle runs this program for one run and returns its result.
-func startSingle(ctx context.Context, work, name string, args []string, stderr io.Writer) (*report.Result, error) {
+// startSingle runs this program for one run of a peer and returns its result.
+// The changes replace arguments of the command.
+func (r *rounds) startSingle(ctx context.Context, kind contender.Kind, changes ...string) (*report.Result, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(work, "result.json")
-	cmd := exec.CommandContext(ctx, program, append(args, "-single", name, "-work", work, "-result", file)...)
-	cmd.Stderr = stderr
+	file := filepath.Join(r.work, "result.json")
+	// The last one of equal flags holds.
+	args := slices.Concat(r.args, changes, []string{"-single", kind.Name, "-work", r.work, "-result", file})
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stderr = r.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // It ends its server first.
 	cmd.WaitDelay = time.Minute
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("the run of %s failed: %w", name, err)
+		return nil, fmt.Errorf("the run of %s failed: %w", kind.Name, err)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -119,7 +151,7 @@ func startSingle(ctx context.Context, work, name string, args []string, stderr i
 	}
 	var result report.Result
 	if err := json.Unmarshal(text, &result); err != nil {
-		return nil, fmt.Errorf("read the result of %s: %w", name, err)
+		return nil, fmt.Errorf("read the result of %s: %w", kind.Name, err)
 	}
 	return &result, os.Remove(file)
 }

@@ -19,14 +19,18 @@ func runSingle(ctx context.Context, o *options) error {
 	if len(kinds) != 1 {
 		return fmt.Errorf("%q is not the name of one peer", o.single)
 	}
+	kind := kinds[0]
+	if o.connections > 0 && kind.Connections > 1 {
+		kind.Connections = o.connections
+	}
 	plan, err := o.plan()
 	if err != nil {
 		return err
 	}
-	result, err := contender.Run(ctx, kinds[0], contender.Options{
+	result, err := contender.Run(ctx, kind, contender.Options{
 		Environment: o.programs,
 		Plan:        plan,
-		Dir:         filepath.Join(o.work, kinds[0].Name),
+		Dir:         filepath.Join(o.work, kind.Name),
 		Limit:       o.limit,
 		Step:        o.step(),
 	})

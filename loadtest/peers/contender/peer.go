@@ -47,6 +47,7 @@ type Kind struct {
 	Package string // the Debian package or Go module to install, "" when there is none
 	Unsafe  string // why its answers do not mean disk; "" when they do
 
+	// Connections is 1 where more make no sense; otherwise it may be changed.
 	Connections   int
 	RequestEvents int // events in one request, so of one latency
 	Settings      []string

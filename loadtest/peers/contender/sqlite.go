@@ -24,15 +24,14 @@ func sqliteKinds() []Kind {
 			"journal_mode=WAL", "synchronous=FULL", "cache of 64 MiB",
 			"unique (topic, event_id), insert or ignore, transactions of 5,000",
 		},
-		start: func(_ Environment, k Kind) Peer { return &sqlite{kind: k} },
+		start: func(Environment, Kind) Peer { return &sqlite{} },
 	}}
 }
 
 // sqlite is what one writes first: a table with a unique key. Its process is
 // ours, so its memory and CPU time are those of the client, too.
 type sqlite struct {
-	kind Kind
-	db   *sql.DB
+	db *sql.DB
 }
 
 const sqliteTable = `create table if not exists events (

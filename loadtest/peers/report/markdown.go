@@ -39,18 +39,31 @@ func writeComparison(w io.Writer, s *Set, folder string) {
 	writeLosses(w, rows)
 	_, _ = fmt.Fprint(w, "\n### Versions and settings\n\n")
 	for _, row := range rows {
-		_, _ = fmt.Fprintf(w, "- **%s**: %s; %s.\n", row.Label, row.Version, strings.Join(row.settings(), "; "))
+		_, _ = fmt.Fprintf(w, "- **%s**: %s; %s.\n", row.Label, row.Version, strings.Join(s.settings(&row), "; "))
 	}
 	_, _ = fmt.Fprintf(w, "\nRaw results of every run: [%s](%s).\n", RawFile, folder+RawFile)
 }
 
 // settings are the peer's, with those that the load had.
-func (r *Row) settings() []string {
+func (s *Set) settings(r *Row) []string {
 	connections := "1 connection"
 	if r.Connections > 1 {
 		connections = fmt.Sprintf("%d connections", r.Connections)
 	}
+	for i := range s.Trials {
+		if s.Trials[i].Peer == r.Peer {
+			connections += " (" + s.Trials[i].describe() + ")"
+		}
+	}
 	return append([]string{connections, eventCount(r.RequestEvents) + " a request"}, r.Settings...)
+}
+
+func (t *Trial) describe() string {
+	var tried []string
+	for _, r := range t.Rates {
+		tried = append(tried, fmt.Sprintf("%d: %s/s", r.Connections, whole(r.EventsPerSecond)))
+	}
+	return "the best in a short trial before, " + strings.Join(tried, ", ")
 }
 
 // setUp says what was run, and where.

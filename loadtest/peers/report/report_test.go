@@ -48,6 +48,7 @@ func comparison(rounds int) *report.Set {
 		Machine: measure.Machine{CPU: "Fast & Co", Cores: 2, MemoryGiB: 24, OS: "Debian", Kernel: "6.1", FileSystem: "ext4", Go: "go1.26"},
 		Commit:  "abc123", Seed: 1, Events: 1_000_000, EventBytes: 265, Topics: 10, Repeats: 0.1, Nearby: 1000,
 	}
+	s.Trials = []report.Trial{{Peer: "sekali", Rates: []report.TrialRate{{4, 90_000}, {8, 70_000}}}}
 	for round := 1; round <= rounds; round++ {
 		drift := 1000 * float64(round)
 		plain := result("plain", "plain", 5000, round, 40_000+drift)
@@ -111,6 +112,12 @@ func TestEveryColumnWeLoseIsNamed(t *testing.T) {
 	require.Contains(t, text, "- **p99** (Sekali 9.80 ms): QUICK 7.58 ms (for 1 event, ours for 100 events; synced now and then).")
 	require.Contains(t, text, "- **peak memory** (Sekali 195 MiB): WIDE 191 MiB (their runs and ours overlap); LONG 99 MiB; PLAIN 80 MiB.")
 	require.NotContains(t, text, "- **disk", "equal is not lost")
+}
+
+func TestTheTrialThatDecidedTheConnectionsIsToldOf(t *testing.T) {
+	s := comparison(1)
+	require.Equal(t, 4, s.Trials[0].Best())
+	require.Contains(t, markdown(s, nil), "4 connections (the best in a short trial before, 4: 90,000/s, 8: 70,000/s); 100 events a request")
 }
 
 func TestNothingLostIsSaid(t *testing.T) {

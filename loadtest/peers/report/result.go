@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"sekali/loadtest/peers/measure"
@@ -56,7 +58,28 @@ type Set struct {
 	Nearby     int     `json:"nearby"`  // half of the repeats are of this many events before
 
 	Growth  bool     `json:"growth"` // one long run each, for the series
+	Trials  []Trial  `json:"trials,omitempty"`
 	Results []Result `json:"results"`
+}
+
+// Trial is how fast a peer was with different numbers of connections, before
+// its runs.
+type Trial struct {
+	Peer  string      `json:"peer"`
+	Rates []TrialRate `json:"rates"`
+}
+
+// TrialRate is one short run.
+type TrialRate struct {
+	Connections     int     `json:"connections"`
+	EventsPerSecond float64 `json:"events_per_second"`
+}
+
+// Best is the number of connections of the fastest run.
+func (t *Trial) Best() int {
+	return slices.MaxFunc(t.Rates, func(a, b TrialRate) int {
+		return cmp.Compare(a.EventsPerSecond, b.EventsPerSecond)
+	}).Connections
 }
 
 // Read reads a set from a file.
