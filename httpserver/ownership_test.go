@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -119,4 +122,29 @@ func TestEventsAreStoredWholeThoughTheirBuffersAreReused(t *testing.T) {
 	}
 	n.restart()
 	require.Len(t, n.events(""), 100)
+}
+
+// TestEventsThatTimedOutAreStoredWhole: their senders have their answer, and
+// all buffers have been used again, before they are stored.
+func TestEventsThatTimedOutAreStoredWhole(t *testing.T) {
+	s := setup{wrap: scribble}
+	s.http.RequestTimeout = time.Millisecond
+	n, store := startGated(t, s)
+	sent := make(map[string]event)
+	for i := range 30 {
+		batch := newEvents(fmt.Sprint("topic-", i%3), numbered(fmt.Sprintf("\"%d\"-", i), 1+i%5)...) // quotes are sent escaped
+		batch = append(batch, newEvents(fmt.Sprint("other-", i%4), fmt.Sprint("e", i))...)
+		for j := range batch {
+			batch[j].Payload = json.RawMessage(fmt.Sprintf(`{"request":%d,"event":"%s"}`, i, strings.Repeat("x", 100*j)))
+			sent[batch[j].Topic+" "+batch[j].EventID] = batch[j]
+		}
+		refused(t, n.do("POST", "/publish", encode(t, batch)), http.StatusServiceUnavailable, "commit_timeout")
+	}
+	store.open()
+	require.Eventually(t, func() bool { return n.stats().InFlight == 0 }, time.Minute, time.Millisecond)
+	stored := n.events("")
+	require.Len(t, stored, len(sent))
+	for _, e := range stored {
+		require.Equal(t, sent[e.Topic+" "+e.EventID], e.event)
+	}
 }
