@@ -11,6 +11,9 @@ LDFLAGS     := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$
 LINT        := .tools/golangci-lint-$(shell cat .golangci-version)
 BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 BENCHSTAT   := .tools/benchstat-$(BENCHSTAT_VERSION)
+# The peers of the benchmarks have a module of their own, so that their clients
+# are not in go.mod.
+PEERS_MODULE := loadtest/peers
 TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
@@ -28,6 +31,7 @@ run: build ## build the server and start it on 127.0.0.1:8080 with ./data
 
 test: test-tools ## install what the tests need, and run them all with the race detector
 	$(GO) test $(TEST_FLAGS) ./...
+	cd $(PEERS_MODULE) && $(GO) test $(TEST_FLAGS) ./...
 
 test-tools:
 	@apptest/install.sh
@@ -45,9 +49,11 @@ format: $(LINT) ## format the Go files
 
 vet:
 	$(GO) vet ./...
+	cd $(PEERS_MODULE) && $(GO) vet ./...
 
 lint: $(LINT)
 	$(LINT) run
+	cd $(PEERS_MODULE) && $(CURDIR)/$(LINT) run
 
 $(LINT):
 	@mkdir -p .tools
@@ -65,7 +71,8 @@ generate: ## write the generated references (docs/configuration.md, docs/errors.
 
 # -e: a test of modernc.org/sqlite needs a module that proxies may not serve.
 tidy:
-	@out=$$($(GO) mod tidy -e -diff 2>/dev/null); test -z "$$out" || { echo "$$out"; echo "go.mod is not tidy: run 'go mod tidy -e'"; exit 1; }
+	@for module in . $(PEERS_MODULE); do out=$$(cd $$module && $(GO) mod tidy -e -diff 2>/dev/null); \
+	  test -z "$$out" || { echo "$$out"; echo "go.mod in $$module is not tidy: run 'go mod tidy -e' there"; exit 1; }; done
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
@@ -105,7 +112,6 @@ loadtest: build ## the stress run: 5,000 events, half of them repeats
 goals: build ## run each profile RUNS (3) times, to EVENTS (20000000), results in OUT (bench-results)
 	loadtest/goals.sh
 
-# The peers have a module of their own, so that their clients are not in go.mod.
 # GROWTH=5000000 is one long run of those that are worth seeing grow. DOCS= keeps
 # the page as it is.
 EVENTS ?= 1000000
@@ -118,7 +124,7 @@ DOCS   ?= docs/benchmarks.md
 WORK   ?= $(or $(TMPDIR),/tmp)
 bench-peers: build ## the same events for Sekali, NATS, PostgreSQL, Redis and a plain table
 	@loadtest/peers/install.sh $(PEERS) $(CURDIR)/.tools
-	cd loadtest/peers && $(GO) build -o $(CURDIR)/.tools/peers .
+	cd $(PEERS_MODULE) && $(GO) build -o $(CURDIR)/.tools/peers .
 	.tools/peers -events $(EVENTS) -runs $(RUNS) -peers $(PEERS) -connections $(CONNECTIONS) -growth $(GROWTH) -out $(PEERS_OUT) -docs '$(DOCS)' -work $(WORK) -nats .tools/nats-server
 
 image: ## build the container image
