@@ -2,6 +2,7 @@ package rowindex
 
 import (
 	"encoding/binary"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -226,21 +227,22 @@ func TestChecksumsAreWhatTellsDamage(t *testing.T) {
 	sound, err := decodeHeader(d.files[name], int64(len(d.files[name])))
 	require.NoError(t, err)
 	for _, c := range []struct {
-		name  string
-		spoil func(content []byte, h *header)
+		name   string
+		verify bool // whether the repair would notice, had it a reason to look
+		spoil  func(content []byte, h *header)
 	}{
-		{"a row of a block", func(content []byte, h *header) {
+		{"a row of a block", true, func(content []byte, h *header) {
 			b := (*block)(content[h.columns[hashed].blocksAt:])
 			b[entryBytes-entryBytes/3] ^= 1
 			b.seal(b.count(), 0, h.salt(hashed))
 		}},
-		{"a filter without its bits", func(content []byte, h *header) {
+		{"a filter without its bits", false, func(content []byte, h *header) {
 			column := &h.columns[hashed]
 			clear(content[column.filterAt:column.end])
 			column.tailSum = xxhash.Sum64(content[column.fencesAt:column.end])
 			copy(content, h.encode())
 		}},
-		{"a fence that is too great", func(content []byte, h *header) {
+		{"a fence that is too great", true, func(content []byte, h *header) {
 			column := &h.columns[hashed]
 			binary.LittleEndian.PutUint64(content[column.fencesAt+entryBytes:], ^uint64(0))
 			column.tailSum = xxhash.Sum64(content[column.fencesAt:column.end])
@@ -258,6 +260,7 @@ func TestChecksumsAreWhatTellsDamage(t *testing.T) {
 			wrong := compare(d.index, d.table, d.table.last(), d.rng)
 			require.NotNil(t, wrong)
 			require.NoError(t, wrong.err, "it is a wrong answer, not an error")
+			require.Equal(t, c.verify, errors.Is(d.index.segments[0].verify(), errDamaged))
 			d.close()
 		})
 	}

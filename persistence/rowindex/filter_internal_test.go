@@ -18,7 +18,7 @@ func TestFilterForgetsNothingAndLetsLittleThrough(t *testing.T) {
 		{"one key", 1, 0.001},
 		{"a full block", 16, 0.01},
 		{"a generation", 1 << 18, 0.0016},
-		{"a merged segment", 1 << 21, 0.0016},
+		{"a merged segment", 1 << 19, 0.0016},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := testFilter(t, uint64(c.keys))
