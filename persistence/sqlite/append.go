@@ -173,6 +173,8 @@ func (tx *appendTx) readChunk(seqs []int64, known map[int64]knownEvent) (err err
 // they fill.
 func (tx *appendTx) insertEvents() error {
 	seq, events, topics := tx.w.lastSeq+1, tx.stored, tx.topics
+	var same sameArgs
+	same.at, same.batch = tx.at, tx.batch
 	for i := range tx.w.inserts {
 		shape := &tx.w.inserts[i]
 		if len(events) < shape.rows {
@@ -182,7 +184,7 @@ func (tx *appendTx) insertEvents() error {
 		for len(events) >= shape.rows {
 			args := tx.w.args[:0]
 			for j, e := range events[:shape.rows] {
-				args = tx.appendArgs(args, seq+int64(j), int64(topics[j]), e)
+				args = tx.appendArgs(args, seq+int64(j), int64(topics[j]), e, &same)
 			}
 			if _, err := insert.Exec(args...); err != nil {
 				return err
@@ -195,14 +197,29 @@ func (tx *appendTx) insertEvents() error {
 	return nil
 }
 
-func (tx *appendTx) appendArgs(args []any, seq, topic int64, e *sekali.Event) []any {
+// sameArgs are arguments that many rows share: each conversion to any is an
+// allocation.
+type sameArgs struct {
+	at, batch any
+	topic     any // the number of the topic before
+	number    int64
+}
+
+func (s *sameArgs) topicArg(number int64) any {
+	if s.topic == nil || s.number != number {
+		s.topic, s.number = number, number
+	}
+	return s.topic
+}
+
+func (tx *appendTx) appendArgs(args []any, seq, topic int64, e *sekali.Event, same *sameArgs) []any {
 	r := eventRow{
 		seq: seq, topic: topic, topicName: e.Topic, id: e.ID, source: e.Source, timestamp: e.Timestamp,
 		eventTime: e.Time.UnixNano(), processedAt: tx.at, batch: tx.batch, payload: e.Payload,
 	}
 	var sum int64
 	sum, tx.w.scratch = r.checksum(tx.w.scratch)
-	return append(args, seq, topic, e.ID, e.Source, e.Timestamp, r.eventTime, tx.at, tx.batch, sum, e.Payload)
+	return append(args, seq, same.topicArg(topic), e.ID, e.Source, e.Timestamp, r.eventTime, same.at, same.batch, sum, e.Payload)
 }
 
 // topic returns the number of a topic, creating the topic when it is new.
