@@ -9,19 +9,21 @@ import (
 	"sekali"
 )
 
-// Checkpoints move the WAL into the database. Most of it is moved by a
-// connection of its own while commits go on; what they wrote meanwhile is then
-// moved on the writer connection between two commits, so that the WAL is empty
-// for a moment and the next commit begins it anew.
+// Checkpoints move the WAL into the database. Each few MiB are moved by a
+// connection of its own while commits go on. Only when nothing is left to be
+// moved does SQLite begin the WAL anew, and while commits go on there is always
+// something: so now and then what is left is moved on the writer connection,
+// between two commits. That one waits for the disk, so it is rare.
 const (
-	// passiveBytes of WAL and what commits add while they are moved fit into the
-	// first region of the -shm file (4,062 frames of 4 KiB): a larger WAL makes
-	// that file grow, which fails when the disk is full.
-	passiveBytes = 8 << 20
+	// asideBytes of the WAL are moved while commits go on.
+	asideBytes = 8 << 20
+	// renewBytes is the size at which the WAL is begun anew. At 100,000 events a
+	// second that is every two seconds, and holds up one commit in 250.
+	renewBytes = 64 << 20
 	// lookBytes of events are stored between two looks at the size of the WAL.
 	lookBytes = 1 << 20
 	// truncateBytes is where a WAL that readers kept from shrinking is cut back.
-	truncateBytes = 64 << 20
+	truncateBytes = 128 << 20
 	// pressureBytes is where writing stops until a reader gives way: some
 	// program has held a snapshot for so long that the disk is at stake.
 	pressureBytes = 1 << 30
@@ -65,7 +67,7 @@ func (s *Store) checkpointLoop() {
 				err = s.inTurn(s.rest)
 				break
 			}
-			err = s.moveWAL()
+			err = s.renewWAL()
 			if s.walInUse.Load() > 0 {
 				idle.Reset(idleTime)
 			} else {
@@ -78,37 +80,45 @@ func (s *Store) checkpointLoop() {
 	}
 }
 
-// checkpointBySize moves the WAL when it is large enough.
+// checkpointBySize does what the size of the WAL asks for. What a reader kept
+// from being done is not tried again before notBefore.
 func (s *Store) checkpointBySize(notBefore *time.Time) error {
-	if err := s.inTurn(func() error { return s.checkpoint(look) }); err != nil {
+	var wal walState
+	err := s.inTurn(func() (err error) {
+		wal, err = s.checkpoint(look)
+		return err
+	})
+	if err != nil || wal.pending < asideBytes && wal.size < renewBytes || time.Now().Before(*notBefore) {
 		return err
 	}
-	size := s.walInUse.Load()
-	if size < passiveBytes || time.Now().Before(*notBefore) {
-		return nil
+	switch {
+	case wal.size >= truncateBytes:
+		err = s.inTurn(func() error { _, err := s.checkpoint(truncate); return err })
+	case wal.size >= renewBytes:
+		err = s.renewWAL()
+	default:
+		wal, err = s.moveAside()
 	}
-	var err error
-	if size >= truncateBytes {
-		err = s.inTurn(func() error { return s.checkpoint(truncate) })
-	} else {
-		err = s.moveWAL()
-	}
-	if s.walInUse.Load() >= passiveBytes {
+	if s.walInUse.Load() >= renewBytes || wal.pending >= asideBytes {
 		*notBefore = time.Now().Add(retryTime)
 	}
 	return err
 }
 
-// moveWAL moves what the WAL holds while commits go on, and what these wrote
-// meanwhile between two of them.
-func (s *Store) moveWAL() error {
+// moveAside moves what the WAL holds now, while commits go on.
+func (s *Store) moveAside() (walState, error) {
 	if s.failure.Load() != nil {
-		return nil
+		return walState{}, nil
 	}
-	if _, err := s.walBytes(s.checkpointer, passive); err != nil {
+	return s.checkpointOn(s.checkpointer, passive)
+}
+
+// renewWAL moves everything, so that the next commit begins the WAL anew.
+func (s *Store) renewWAL() error {
+	if _, err := s.moveAside(); err != nil {
 		return err
 	}
-	return s.inTurn(func() error { return s.checkpoint(passive) })
+	return s.inTurn(func() error { _, err := s.checkpoint(passive); return err })
 }
 
 // rest frees the memory that the writer can do without.
@@ -144,18 +154,22 @@ func (s *Store) inTurn(f func() error) error {
 
 // checkpoint runs on the writer connection; the caller holds the turn. A
 // reader in the way is not an error: the rest is moved next time.
-func (s *Store) checkpoint(mode checkpointMode) error {
+func (s *Store) checkpoint(mode checkpointMode) (walState, error) {
 	if mode == truncate {
 		if err := s.setBusyTimeout(truncateWait); err != nil {
-			return err
+			return walState{}, err
 		}
 		defer func() { _ = s.setBusyTimeout(5 * time.Second) }() // a failure shows at the next commit
 	}
-	size, err := s.walBytes(s.writer.db, mode)
-	if err == nil {
-		s.walInUse.Store(size)
+	wal, err := s.checkpointOn(s.writer.db, mode)
+	if err != nil {
+		return wal, err
 	}
-	return err
+	if wal.pending == 0 && (mode != look || s.walInUse.Load() == 0) {
+		wal.size = 0 // the next commit begins it anew
+	}
+	s.walInUse.Store(wal.size)
+	return wal, nil
 }
 
 func (s *Store) setBusyTimeout(d time.Duration) error {
@@ -163,17 +177,16 @@ func (s *Store) setBusyTimeout(d time.Duration) error {
 	return err
 }
 
-// walBytes runs a checkpoint of the given mode and returns how much of the WAL
-// is in use after it, in bytes, whatever the size of its file.
-func (s *Store) walBytes(db *sql.DB, mode checkpointMode) (int64, error) {
+// walState is how much of the WAL is in use, in bytes, whatever the size of its
+// file, and how much of that is not in the database yet.
+type walState struct{ size, pending int64 }
+
+func (s *Store) checkpointOn(db *sql.DB, mode checkpointMode) (walState, error) {
 	const frame = 4096 + 24 // page size and frame header
 	var busy, frames, moved int64
 	row := db.QueryRow("pragma wal_checkpoint(" + string(mode) + ")")
 	if err := row.Scan(&busy, &frames, &moved); err != nil {
-		return 0, s.writeFailed("checkpoint "+string(mode), err)
+		return walState{}, s.writeFailed("checkpoint "+string(mode), err)
 	}
-	if moved >= frames {
-		return 0, nil // everything is in the database: the next commit starts over
-	}
-	return frames * frame, nil
+	return walState{size: frames * frame, pending: (frames - moved) * frame}, nil
 }

@@ -253,7 +253,7 @@ func (s *Store) Close() error {
 		s.done.Wait()
 		s.turn <- struct{}{} // waits for a running AppendBatch; never given back
 		if s.failure.Load() == nil {
-			if err := s.checkpoint(truncate); err != nil {
+			if _, err := s.checkpoint(truncate); err != nil {
 				s.log.Warn("the WAL stays for the next start", "error", err)
 			}
 		}
