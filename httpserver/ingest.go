@@ -56,10 +56,11 @@ func checkIngestHeaders(h *fasthttp.RequestHeader) error {
 	if encoding := h.ContentEncoding(); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
 		return problem(codeUnsupportedEncoding, "the body is "+printable(string(encoding))+"-encoded; send it uncompressed, without Content-Encoding")
 	}
-	contentType := string(h.ContentType())
-	if contentType == "" || contentType == "application/json" { // nearly all
+	given := h.ContentType()
+	if len(given) == 0 || string(given) == "application/json" { // nearly all
 		return nil
 	}
+	contentType := string(given)
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "application/json" {
 		return problem(codeUnsupportedMediaType, "the content type is "+printable(contentType)+"; send -H 'Content-Type: application/json'")
