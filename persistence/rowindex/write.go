@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+
+	"sekali/persistence/writeback"
 )
 
 const (
@@ -211,7 +213,7 @@ func (w *segmentWriter) flush() error {
 		return err
 	}
 	w.buffer = w.buffer[:0]
-	if err := writeBack(w.file, int64(w.at)-int64(n), int64(n)); err != nil || w.pause == nil {
+	if err := writeback.Range(w.file, int64(w.at)-int64(n), int64(n)); err != nil || w.pause == nil {
 		return err
 	}
 	err = w.pause(time.Since(w.started))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sekali"
+	"sekali/persistence/writeback"
 )
 
 // Checkpoints move the WAL into the database. Each few MiB are moved by a
@@ -105,17 +106,35 @@ func (s *Store) checkpointBySize(notBefore *time.Time) error {
 	return err
 }
 
-// moveAside moves what the WAL holds now, while commits go on.
+// moveAside moves what the WAL holds now, while commits go on. SQLite syncs the
+// database only when nothing at all is left to be moved, that is in renewWAL,
+// where a commit waits for it; so the disk gets what was moved here.
 func (s *Store) moveAside() (walState, error) {
 	if s.failure.Load() != nil {
 		return walState{}, nil
 	}
-	return s.checkpointOn(s.checkpointer, passive)
+	wal, err := s.checkpointOn(s.checkpointer, passive)
+	if err != nil {
+		return wal, err
+	}
+	return wal, s.flushed(writeback.Range(s.file, 0, 0))
+}
+
+// flushed handles the error of a flush of the database. After a failed one the
+// kernel forgets what it could not write: SQLite's own sync might succeed.
+func (s *Store) flushed(err error) error {
+	if err != nil {
+		return s.writeFailed("flush the database", err)
+	}
+	return nil
 }
 
 // renewWAL moves everything, so that the next commit begins the WAL anew.
 func (s *Store) renewWAL() error {
 	if _, err := s.moveAside(); err != nil {
+		return err
+	}
+	if err := s.flushed(s.file.Sync()); err != nil {
 		return err
 	}
 	return s.inTurn(func() error { _, err := s.checkpoint(passive); return err })

@@ -16,9 +16,9 @@ const commonOptions = "_defensive=1&_dqs=0&_error_rc=1&_pragma=temp_store(2)&_pr
 
 // The writer's settings. wal_autocheckpoint is off because checkpoints run
 // under our control (checkpoint.go), journal_size_limit caps a WAL file that
-// grew once at 64 MiB, cache_size is in KiB.
+// grew once at 128 MiB, cache_size is in KiB.
 const writerOptions = commonOptions + "&_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL" +
-	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"
+	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(134217728)&_pragma=cache_size(-16384)"
 
 const readerOptions = commonOptions + "&mode=ro&_query_only=1&_busy_timeout=2000&_pragma=cache_size(-4096)"
 
@@ -46,7 +46,7 @@ func checkSettings(ctx context.Context, db *sql.DB, d Durability) error {
 		"journal_mode":       "wal",
 		"synchronous":        map[Durability]string{Durable: "2", Relaxed: "1"}[d],
 		"wal_autocheckpoint": "0",
-		"journal_size_limit": "67108864",
+		"journal_size_limit": "134217728",
 		"cache_size":         "-16384",
 		"cell_size_check":    "1",
 		"trusted_schema":     "0",

@@ -18,7 +18,7 @@ func TestTheWriterHasTheSettingsOfThePromise(t *testing.T) {
 	s := openTest(t, t.TempDir(), Options{})
 	for name, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "wal_autocheckpoint": "0",
-		"journal_size_limit": "67108864", "cache_size": "-16384", "cell_size_check": "1", "trusted_schema": "0",
+		"journal_size_limit": "134217728", "cache_size": "-16384", "cell_size_check": "1", "trusted_schema": "0",
 		"application_id": "1399549033", "user_version": "2", "temp_store": "2",
 	} {
 		require.Equal(t, want, pragma(t, s.writer.db, name), name)

@@ -69,6 +69,9 @@ type Store struct {
 	readers *sql.DB
 	// checkpointer is a connection that moves the WAL while the writer goes on.
 	checkpointer *sql.DB
+	// file is the database, opened once more to flush it. It is closed after
+	// SQLite has closed its own: closing it may drop their locks.
+	file *os.File
 
 	indexes indexes
 	keys    idKeys
@@ -133,6 +136,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	if s.checkpointer, err = openCheckpointer(ctx, s.path, o.Durability); err != nil {
 		return nil, fmt.Errorf("open the checkpointer: %w", err)
+	}
+	if s.file, err = os.Open(s.path); err != nil {
+		return nil, fmt.Errorf("open the database to flush it: %w", err)
 	}
 	w := s.writer
 	s.keys = w.keys
@@ -272,6 +278,9 @@ func (s *Store) release() error {
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
+	}
+	if s.file != nil {
+		errs = append(errs, s.file.Close())
 	}
 	return errors.Join(append(errs, s.lock.release())...)
 }
