@@ -20,7 +20,10 @@ const (
 	// milliseconds.
 	maxCommitEvents  = 5000
 	maxCommitBytes   = 8 << 20
-	maxCommitTallies = 5000
+	// maxCommitTallies bounds what the counts of duplicates add to one
+	// transaction: those of half a second are written over several, lest the
+	// events of one wait for all of them.
+	maxCommitTallies = 500
 
 	// tallyDelay is how long a counted duplicate may wait for its transaction;
 	// with the time of the commit itself this keeps the counter less than a

@@ -55,6 +55,9 @@ func (tx *appendTx) apply(b sekali.Batch) error {
 			return fmt.Errorf("count duplicates: %w", err)
 		}
 	}
+	if err := tx.flushTallies(); err != nil {
+		return fmt.Errorf("count duplicates: %w", err)
+	}
 	return tx.writeCounts()
 }
 

@@ -25,6 +25,24 @@ type tallyTx struct {
 	lastID int64
 	moved  map[int64]int64 // new rows by the seq of the event
 	seqs   []uint64        // of the new rows, in order
+	rows   []any           // arguments of the new rows that are not inserted yet
+}
+
+const tallyColumns = 5
+
+// flushTallies inserts the new rows, by the widest statements that they fill.
+func (tx *appendTx) flushTallies() error {
+	rows := tx.tallies.rows
+	tx.tallies.rows = nil
+	for _, shape := range tx.w.tallyInserts {
+		n := shape.rows * tallyColumns
+		for ; len(rows) >= n; rows = rows[n:] {
+			if _, err := tx.tx.Stmt(shape.insert).Exec(rows[:n]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // row returns the row of an event if it can be added to.
@@ -58,7 +76,11 @@ func (tx *appendTx) countDuplicates(t *sekali.DuplicateTally) error {
 	c.conflicts += t.Conflicts
 	c.lastAt = max(c.lastAt, lastAt)
 	id, ok := tx.tallies.moved[t.Seq]
-	if !ok {
+	if ok { // twice in one batch: the row has to be there
+		if err := tx.flushTallies(); err != nil {
+			return err
+		}
+	} else {
 		id, ok = tx.w.tallies.row(t.Seq)
 	}
 	if ok {
@@ -68,6 +90,6 @@ func (tx *appendTx) countDuplicates(t *sekali.DuplicateTally) error {
 	tx.tallies.lastID++
 	tx.tallies.moved[t.Seq] = tx.tallies.lastID
 	tx.tallies.seqs = append(tx.tallies.seqs, uint64(t.Seq))
-	_, err = tx.tx.Stmt(tx.w.insertDuplicate).Exec(tx.tallies.lastID, t.Seq, t.Count, t.Conflicts, lastAt)
-	return err
+	tx.tallies.rows = append(tx.tallies.rows, tx.tallies.lastID, t.Seq, t.Count, t.Conflicts, lastAt)
+	return nil
 }

@@ -34,8 +34,8 @@ type writer struct {
 	topics    map[string]int64 // committed topic numbers, a cache
 	tallies   recentTallies
 
-	inserts                                                                    []insertShape
-	readEvents, insertTopic, topicID, addCounts, insertDuplicate, addDuplicate *sql.Stmt
+	inserts, tallyInserts                                     []insertShape
+	readEvents, insertTopic, topicID, addCounts, addDuplicate *sql.Stmt
 
 	// Memory of a transaction that is used again by the next.
 	inBatch map[inBatchKey]inBatchEvent
@@ -43,7 +43,7 @@ type writer struct {
 	scratch []byte
 }
 
-// insertShape is a statement that inserts a number of events.
+// insertShape is a statement that inserts a number of rows.
 type insertShape struct {
 	rows   int
 	insert *sql.Stmt
@@ -106,14 +106,14 @@ func (w *writer) restore(ctx context.Context) error {
 
 const eventColumnCount = 10
 
-func insertText(rows int) string {
-	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", eventColumnCount), ", ") + ")"
-	return `insert into events (seq, topic_id, event_id, source, timestamp, event_time, processed_at, batch, checksum, payload)
-		values ` + strings.Join(slices.Repeat([]string{row}, rows), ", ")
+// values is the part of an insert that takes the arguments of some rows.
+func values(rows, columns int) string {
+	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", columns), ", ") + ")"
+	return " values " + strings.Join(slices.Repeat([]string{row}, rows), ", ")
 }
 
 func (w *writer) prepare(ctx context.Context) error {
-	w.inserts = make([]insertShape, len(insertShapes))
+	w.inserts, w.tallyInserts = make([]insertShape, len(insertShapes)), make([]insertShape, len(insertShapes))
 	type statement struct {
 		into **sql.Stmt
 		text string
@@ -125,12 +125,14 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.topicID, `select id from topics where name = ?`},
 		{&w.addCounts, `update topics set unique_count = unique_count + ?, duplicate_count = duplicate_count + ?,
 			conflict_count = conflict_count + ?, last_seen = max(last_seen, ?) where id = ?`},
-		{&w.insertDuplicate, `insert into duplicates (id, seq, count, conflicts, last_at) values (?, ?, ?, ?, ?)`},
 		{&w.addDuplicate, `update duplicates set count = count + ?, conflicts = conflicts + ?, last_at = max(last_at, ?) where id = ?`},
 	}
 	for i, rows := range insertShapes {
-		w.inserts[i].rows = rows
-		statements = append(statements, statement{&w.inserts[i].insert, insertText(rows)})
+		w.inserts[i].rows, w.tallyInserts[i].rows = rows, rows
+		statements = append(statements,
+			statement{&w.inserts[i].insert, `insert into events (seq, topic_id, event_id, source, timestamp, event_time, processed_at, batch, checksum, payload)` +
+				values(rows, eventColumnCount)},
+			statement{&w.tallyInserts[i].insert, `insert into duplicates (id, seq, count, conflicts, last_at)` + values(rows, tallyColumns)})
 	}
 	for _, s := range statements {
 		stmt, err := w.db.PrepareContext(ctx, s.text)
