@@ -2,6 +2,7 @@ package rowindex
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 )
 
@@ -115,6 +116,19 @@ func (g *generation) scan(rows []int64, column int, key uint64, after int64, des
 	return rows
 }
 
+// reserve makes room for some rows at once in an empty generation, lest the
+// rows that make a table grow wait for it.
+func (g *generation) reserve(rows int) {
+	for c := range g.columns {
+		g.columns[c] = slices.Grow(g.columns[c], rows)
+		slots := len(g.tables[c])
+		for slots > 0 && slots < 2*rows {
+			slots *= 2
+		}
+		g.tables[c] = make(hashTable, slots)
+	}
+}
+
 // sorted returns the entries of a column by key, then row.
 func (g *generation) sorted(column int) []entry {
 	entries := make([]entry, 0, g.rows())
@@ -123,8 +137,43 @@ func (g *generation) sorted(column int) []entry {
 			entries = append(entries, entry{key, uint32(i)})
 		}
 	}
-	slices.SortFunc(entries, entry.compare)
+	return sortPolitely(entries)
+}
+
+// politeEntries is how many entries the background work handles, in some tens
+// of microseconds, before it lets others run: the scheduler by itself would
+// give it ten milliseconds at a time.
+const politeEntries = 2048
+
+// sortPolitely sorts by merging, and returns the sorted entries.
+func sortPolitely(entries []entry) []entry {
+	for chunk := range slices.Chunk(entries, politeEntries) {
+		slices.SortFunc(chunk, entry.compare)
+		runtime.Gosched()
+	}
+	other := make([]entry, len(entries))
+	for run := politeEntries; run < len(entries); run *= 2 {
+		for first := 0; first < len(entries); first += 2 * run {
+			middle, end := min(first+run, len(entries)), min(first+2*run, len(entries))
+			mergeRuns(other[first:end], entries[first:middle], entries[middle:end])
+		}
+		entries, other = other, entries
+	}
 	return entries
+}
+
+// mergeRuns merges two sorted runs into a slice of their length.
+func mergeRuns(into, a, b []entry) {
+	for i := range into {
+		if i%politeEntries == 0 {
+			runtime.Gosched()
+		}
+		if len(b) == 0 || len(a) > 0 && a[0].compare(b[0]) <= 0 {
+			into[i], a = a[0], a[1:]
+		} else {
+			into[i], b = b[0], b[1:]
+		}
+	}
 }
 
 // entry says that the row first+offset of a generation or a segment has a key.

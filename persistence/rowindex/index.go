@@ -136,6 +136,7 @@ func (x *Index) freezeWhenFull() {
 	}
 	x.frozen = append(x.frozen, x.open)
 	x.open = newGeneration(x.open.last()+1, x.Columns)
+	x.open.reserve(x.GenerationRows)
 	wake(x.work)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -156,6 +157,9 @@ func (w *segmentWriter) column(from source, hashed bool, salt uint64) (c columnH
 		c.entries += uint64(count)
 		if err := w.append(b[:]); err != nil {
 			return c, search, err
+		}
+		if search.blocks()%(politeEntries/entriesPerBlock) == 0 {
+			runtime.Gosched()
 		}
 		w.step("block")
 	}
