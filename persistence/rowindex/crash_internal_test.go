@@ -54,7 +54,8 @@ func snapshots(t *testing.T, rng *rand.Rand) (*rig, []*snapshot) {
 		taken = append(taken, s)
 	}
 	r.open()
-	for range each {
+	const rounds = 5 // make 12 generations at least, and so 4 merges
+	for range rounds {
 		for range 10 {
 			r.add(1 + r.rng.IntN(60))
 		}
