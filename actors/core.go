@@ -10,7 +10,7 @@ import (
 // Limits of one topic's share of a transaction. A topic that has more waits
 // for its next turn, so that a transaction has room for the others.
 const (
-	maxBatchEvents = 2000
+	maxBatchEvents = 250
 	maxBatchBytes  = 4 << 20
 )
 

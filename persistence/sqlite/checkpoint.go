@@ -17,7 +17,7 @@ import (
 // between two commits. That one waits for the disk, so it is rare.
 const (
 	// asideBytes of the WAL are moved while commits go on.
-	asideBytes = 8 << 20
+	asideBytes = 2 << 20
 	// renewBytes is the size at which the WAL is begun anew. At 100,000 events a
 	// second that is every two seconds, and holds up one commit in 250.
 	renewBytes = 64 << 20
