@@ -19,7 +19,8 @@ import (
 // Options of a System. Zero values mean the documented defaults.
 type Options struct {
 	// MaxInFlightEvents bounds the events admitted and not yet answered
-	// (default 100,000); beyond it CodeOverloaded.
+	// (default 30,000, a fifth of a second of a busy node); beyond it
+	// CodeOverloaded.
 	MaxInFlightEvents int
 	// MaxInFlightBytes bounds their memory (default 256 MiB); beyond it
 	// CodeOverloaded.
@@ -43,7 +44,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.MaxInFlightEvents = cmp.Or(o.MaxInFlightEvents, 100_000)
+	o.MaxInFlightEvents = cmp.Or(o.MaxInFlightEvents, 30_000)
 	o.MaxInFlightBytes = cmp.Or(o.MaxInFlightBytes, 256<<20)
 	o.MaxTopicInFlightEvents = cmp.Or(o.MaxTopicInFlightEvents, 20_000)
 	o.TopicIdleTimeout = cmp.Or(o.TopicIdleTimeout, time.Minute)

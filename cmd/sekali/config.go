@@ -54,7 +54,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received, beyond 16KiB of each; beyond it 503 overloaded")
 	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
 	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
-	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 100_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
+	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
 	f.Var(&c.maxInFlightBytes, "max-in-flight-bytes", "most memory of events in flight; beyond it 503 overloaded")
 	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
 	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
