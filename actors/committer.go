@@ -18,8 +18,8 @@ const (
 	// Limits of one transaction. The rate hardly rises beyond 5,000 rows, and
 	// the time for which a commit holds up the next stays some tens of
 	// milliseconds.
-	maxCommitEvents  = 1000
-	maxCommitBytes   = 8 << 20
+	maxCommitEvents = 1000
+	maxCommitBytes  = 8 << 20
 	// maxCommitTallies bounds what the counts of duplicates add to one
 	// transaction: those of half a second are written over several, lest the
 	// events of one wait for all of them.
