@@ -192,12 +192,55 @@ func (x *Index) findAll(column int, keys []uint64, found func(i int, row int64))
 	for _, g := range x.frozen {
 		g.findAll(column, keys, found)
 	}
+	var looks []look
 	for _, s := range x.segments {
-		if err := s.findAll(column, keys, found); err != nil {
-			return err
+		looks = s.candidates(looks, column, keys)
+	}
+	return readAll(looks, column, keys, found)
+}
+
+// look is a key that a segment may have.
+type look struct {
+	segment *segment
+	key     int // its number
+}
+
+// readers is how many blocks are read at a time: those of old rows are random
+// reads of the disk, and disks do several at once.
+const readers = 4
+
+// readAll reads the segments and calls found for each row that they have, from
+// the caller's goroutine.
+func readAll(looks []look, column int, keys []uint64, found func(i int, row int64)) error {
+	if len(looks) < 2*readers {
+		var rows []int64
+		for _, l := range looks {
+			var err error
+			if rows, err = l.segment.rowsOf(rows[:0], column, keys[l.key]); err != nil {
+				return err
+			}
+			for _, row := range rows {
+				found(l.key, row)
+			}
+		}
+		return nil
+	}
+	rows, errs := make([][]int64, len(looks)), make([]error, readers)
+	var workers sync.WaitGroup
+	for w := range readers {
+		workers.Go(func() {
+			for i := w; i < len(looks) && errs[w] == nil; i += readers {
+				rows[i], errs[w] = looks[i].segment.rowsOf(nil, column, keys[looks[i].key])
+			}
+		})
+	}
+	workers.Wait()
+	for i, l := range looks {
+		for _, row := range rows[i] {
+			found(l.key, row)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // part is what a generation and a segment have in common for Scan.

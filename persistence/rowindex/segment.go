@@ -129,26 +129,23 @@ func (s *segment) readBlock(b *block, column, number int) error {
 	return nil
 }
 
-// findAll calls found for each row that has keys[i] in a hashed column.
-func (s *segment) findAll(column int, keys []uint64, found func(i int, row int64)) error {
+// candidates appends the keys that the filter of a hashed column lets through.
+func (s *segment) candidates(looks []look, column int, keys []uint64) []look {
 	f := s.search[column].filter
-	var rows []int64
 	for i, key := range keys {
 		if i%warmKeys == 0 {
 			f.warm(keys[i:min(i+warmKeys, len(keys))])
 		}
-		if !f.has(key) {
-			continue
-		}
-		var err error
-		if rows, err = s.scan(rows[:0], column, key, s.first-1, false, int(s.rows())); err != nil {
-			return err
-		}
-		for _, row := range rows {
-			found(i, row)
+		if f.has(key) {
+			looks = append(looks, look{s, i})
 		}
 	}
-	return nil
+	return looks
+}
+
+// rowsOf appends the rows that have the key in a hashed column.
+func (s *segment) rowsOf(rows []int64, column int, key uint64) ([]int64, error) {
+	return s.scan(rows, column, key, s.first-1, false, int(s.rows()))
 }
 
 // scan appends up to limit rows behind after, in the direction of the order,

@@ -67,12 +67,14 @@ func (tx *appendTx) decide(events []sekali.Event) error {
 	tx.decisions = make([]sekali.Decision, len(events))
 	tx.stored = make([]*sekali.Event, 0, len(events))
 	topics, keys := make([]int64, len(events)), make([]uint64, len(events))
+	names := make(map[int64]string)
 	for i := range events {
 		topic, err := tx.topic(events[i].Topic)
 		if err != nil {
 			return err
 		}
 		topics[i], keys[i] = topic, tx.w.keys.of(topic, events[i].ID)
+		names[topic] = events[i].Topic
 	}
 	rows := make(map[int][]int64) // by event: those that may hold its id
 	var all []int64
@@ -83,7 +85,7 @@ func (tx *appendTx) decide(events []sekali.Event) error {
 	if err != nil {
 		return err
 	}
-	known, err := tx.readRows(all)
+	known, err := tx.w.judge.known(all, names)
 	if err != nil {
 		return err
 	}
@@ -116,60 +118,6 @@ func (tx *appendTx) decideEvent(i int, e *sekali.Event, topic int64, key uint64,
 	count := tx.countsOf(topic)
 	count.unique++
 	count.lastAt = max(count.lastAt, tx.at)
-}
-
-// knownEvent is what is compared of a stored event.
-type knownEvent struct {
-	topic       int64
-	id          string
-	fingerprint uint64
-}
-
-// readRows reads events by their seqs.
-func (tx *appendTx) readRows(seqs []int64) (map[int64]knownEvent, error) {
-	if len(seqs) == 0 {
-		return nil, nil
-	}
-	known := make(map[int64]knownEvent, len(seqs))
-	for len(seqs) > 0 {
-		n := min(len(seqs), readShape)
-		if err := tx.readChunk(seqs[:n], known); err != nil {
-			return nil, err
-		}
-		seqs = seqs[n:]
-	}
-	return known, nil
-}
-
-// readChunk reads up to readShape events. A row that is not what was written
-// ends the store: taking it for another event would store its id again.
-func (tx *appendTx) readChunk(seqs []int64, known map[int64]knownEvent) (err error) {
-	args := make([]any, readShape)
-	for i := range args {
-		args[i] = seqs[min(i, len(seqs)-1)]
-	}
-	rows, err := tx.tx.Stmt(tx.w.readEvents).Query(args...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var (
-			r       eventRow
-			sum     int64
-			payload sql.RawBytes
-		)
-		if err := rows.Scan(&r.seq, &r.topic, &r.topicName, &r.id, &r.source, &r.timestamp, &r.eventTime, &r.processedAt, &r.batch, &sum, &payload); err != nil {
-			return err
-		}
-		r.payload = payload
-		var actual int64
-		if actual, tx.w.scratch = r.checksum(tx.w.scratch); actual != sum {
-			return fmt.Errorf("event %d: %w", r.seq, errRowDamaged)
-		}
-		known[r.seq] = knownEvent{r.topic, r.id, sekali.ContentFingerprint(r.source, r.timestamp, r.payload)}
-	}
-	return rows.Err()
 }
 
 // insertEvents inserts the events to be stored, by the widest statements that

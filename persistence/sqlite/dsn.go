@@ -39,6 +39,11 @@ func writerDSN(path string, d Durability) string {
 
 func readerDSN(path string) string { return fileURI(path, readerOptions) }
 
+// judgeDSN has a small cache: what is read through it has no order.
+func judgeDSN(path string) string {
+	return fileURI(path, strings.Replace(readerOptions, "cache_size(-4096)", "cache_size(-2048)", 1))
+}
+
 // checkSettings reads the settings back: SQLite ignores a pragma that it does
 // not know, and a file system without shared memory refuses WAL silently.
 func checkSettings(ctx context.Context, db *sql.DB, d Durability) error {

@@ -18,9 +18,6 @@ type eventRow struct {
 	payload                []byte
 }
 
-// rowColumns are those of eventRow but for the payload, which is read last.
-const rowColumns = `e.seq, e.topic_id, t.name, e.event_id, e.source, e.timestamp, e.event_time, e.processed_at, e.batch`
-
 // errRowDamaged says that a row is not what was written.
 var errRowDamaged = errors.New("the row's checksum does not fit its content")
 

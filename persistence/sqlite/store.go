@@ -134,6 +134,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := openReaders(ctx, s.readers, o.Readers); err != nil {
 		return nil, fmt.Errorf("open the readers: %w", err)
 	}
+	if s.writer.judge, err = openJudge(ctx, s.path); err != nil {
+		return nil, fmt.Errorf("open the judge: %w", err)
+	}
 	if s.checkpointer, err = openCheckpointer(ctx, s.path, o.Durability); err != nil {
 		return nil, fmt.Errorf("open the checkpointer: %w", err)
 	}

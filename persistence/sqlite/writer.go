@@ -20,22 +20,20 @@ const maxCachedTopics = 65536
 // gain little.
 var insertShapes = []int{50, 10, 1}
 
-// readShape is how many known events one statement reads.
-const readShape = 50
-
 // writer owns the one connection that writes. It is used by one goroutine at
 // a time.
 type writer struct {
 	db        *sql.DB
 	keys      idKeys
 	indexes   indexes
+	judge     *judge
 	lastSeq   int64
 	lastBatch int64
 	topics    map[string]int64 // committed topic numbers, a cache
 	tallies   recentTallies
 
-	inserts, tallyInserts                                     []insertShape
-	readEvents, insertTopic, topicID, addCounts, addDuplicate *sql.Stmt
+	inserts, tallyInserts                         []insertShape
+	insertTopic, topicID, addCounts, addDuplicate *sql.Stmt
 
 	// Memory of a transaction that is used again by the next.
 	inBatch map[inBatchKey]inBatchEvent
@@ -119,8 +117,6 @@ func (w *writer) prepare(ctx context.Context) error {
 		text string
 	}
 	statements := []statement{
-		{&w.readEvents, `select ` + rowColumns + `, e.checksum, e.payload from events e join topics t on t.id = e.topic_id
-			where e.seq in (` + strings.TrimSuffix(strings.Repeat("?, ", readShape), ", ") + `)`},
 		{&w.insertTopic, `insert into topics (name, first_seen, last_seen) values (?, ?, ?)`},
 		{&w.topicID, `select id from topics where name = ?`},
 		{&w.addCounts, `update topics set unique_count = unique_count + ?, duplicate_count = duplicate_count + ?,
@@ -193,4 +189,10 @@ func (w *writer) rememberTopic(name string, id int64) {
 	w.topics[name] = id
 }
 
-func (w *writer) close() error { return w.db.Close() }
+func (w *writer) close() error {
+	var err error
+	if w.judge != nil {
+		err = w.judge.close()
+	}
+	return errors.Join(err, w.db.Close())
+}
