@@ -20,10 +20,12 @@ const (
 	// the rate up by a tenth at most.
 	maxCommitEvents = 1000
 	maxCommitBytes  = 8 << 20
-	// maxCommitTallies bounds what the counts of duplicates add to one
-	// transaction: those of half a second are written over several, lest the
-	// events of one wait for all of them.
-	maxCommitTallies = 500
+	// What the counts of duplicates add to one transaction: those of half a
+	// second are written over several, lest the events of one wait for all of
+	// them. A longer queue is written in larger portions, so that it stays at
+	// tallyPortions times what one transaction brings.
+	minCommitTallies = 500
+	tallyPortions    = 16
 
 	// tallyDelay is how long a counted duplicate may wait for its transaction;
 	// with the time of the commit itself this keeps the counter less than a
@@ -197,7 +199,7 @@ func (c *committer) next() (_ *commit, stopping bool) {
 		c.queue = c.queue[1:]
 	}
 	if c.due && c.tallies.len() > 0 && (next.events > 0 || time.Now().After(c.paused)) {
-		next.tallies = c.tallies.take(maxCommitTallies)
+		next.tallies = c.tallies.take(max(minCommitTallies, c.tallies.len()/tallyPortions))
 		c.due = c.tallies.len() > 0
 	}
 	if next.events == 0 && len(next.tallies) == 0 {

@@ -154,15 +154,16 @@ func BenchmarkCore(b *testing.B) {
 // BenchmarkCommit merges what the topics have handed in into a transaction and
 // tells them its fate, 2,000 events in all.
 func BenchmarkCommit(b *testing.B) {
+	const events = 2000
 	for _, topics := range []int{1, 16, 128} {
 		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
 			c := newCommitter(new(freeStore), slog.New(slog.DiscardHandler), nil, func(*actor.PID, any) {})
 			batches := make([]*topicBatch, topics)
 			for i := range batches {
 				batches[i] = &topicBatch{}
-				events := new(idSource).events(maxBatchEvents/topics, 1)
-				for j := range events {
-					batches[i].events = append(batches[i].events, &events[j])
+				own := new(idSource).events(events/topics, 1)
+				for j := range own {
+					batches[i].events = append(batches[i].events, &own[j])
 				}
 			}
 			b.ReportAllocs()

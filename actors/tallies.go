@@ -3,8 +3,9 @@ package actors
 import "sekali"
 
 // tallyQueue gathers counts of duplicates until they are written: one entry
-// per event, oldest first, however often the event is repeated. Its size is
-// bounded by what the seen caches and one transaction can hold.
+// per event, oldest first, however often the event is repeated. Its size settles
+// at tallyPortions times what arrives between two transactions, which the
+// admission bounds: a longer queue is written in larger portions.
 type tallyQueue struct {
 	entries []sekali.DuplicateTally
 	bySeq   map[int64]int // where an event's entry is, counted from the first ever

@@ -22,7 +22,7 @@ for profile in $profiles; do
 	*) echo "goals: there is no profile $profile" >&2; exit 2 ;;
 	esac
 done
-mkdir -p "$out"
+mkdir -p "$out/summary"
 data=""
 trap 'rm -rf ${data:+"$data"}' EXIT
 trap 'exit 130' INT TERM
@@ -63,7 +63,7 @@ for n in $(seq "$runs"); do
 done
 
 [ ${#files[@]} -gt 0 ] || exit 1
-"$sekali" loadtest summary --output json "${files[@]}" >"$out/summary.json" || failed=1
-"$sekali" loadtest summary --output markdown "${files[@]}" >"$out/summary.md" || failed=1
+"$sekali" loadtest summary --output json "${files[@]}" >"$out/summary/goals.json" || failed=1
+"$sekali" loadtest summary --output markdown "${files[@]}" >"$out/summary/goals.md" || failed=1
 "$sekali" loadtest summary "${files[@]}" || failed=1
 exit $failed

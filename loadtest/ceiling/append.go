@@ -15,6 +15,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver that the server's store uses
+
+	"sekali/persistence/writeback"
 )
 
 const (
@@ -23,14 +25,16 @@ const (
 	// statementRows is a fast shape: single rows reach 0.65 of its rate, and 10
 	// to 250 rows are all alike (BenchmarkStatementRows).
 	statementRows = 50
-	// checkpointFrames is 8 MiB of WAL, where the server's store checkpoints.
-	checkpointFrames = 8 << 20 / (4096 + 24)
+	// As the server's store has them: 2 MiB of the WAL are moved at a time, and
+	// it is begun anew at 64 MiB.
+	moveFrames  = 2 << 20 / (4096 + 24)
+	renewFrames = 64 << 20 / (4096 + 24)
 )
 
 // appendOptions are the settings of the server's writer: WAL, a sync at every
 // commit, checkpoints when we say so, 16 MiB of page cache.
 const appendOptions = "_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_pragma=mmap_size(0)&_pragma=cell_size_check(1)" +
-	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"
+	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(134217728)&_pragma=cache_size(-16384)"
 
 const appendSchema = `create table events (
 	seq          integer primary key,
@@ -88,10 +92,12 @@ type appender struct {
 	many, one *sql.Stmt // of rows rows, and of one
 	rows      int
 
-	mover  *sql.DB
-	moveAt int64 // frames of WAL
-	moving bool
-	moved  chan error // receives one when moving is set
+	mover            *sql.DB
+	file             *os.File // the database once more, to flush it
+	moveAt           int64    // frames of the WAL that are left to be moved
+	renewAt          int64    // frames of the WAL in all
+	moving, renewing bool
+	moved            chan error // receives one when moving is set
 
 	random  *rand.ChaCha8
 	payload []byte
@@ -101,7 +107,7 @@ type appender struct {
 
 func openAppender(ctx context.Context, path string, rowsPerStatement int) (_ *appender, err error) {
 	a := &appender{
-		rows: rowsPerStatement, moveAt: checkpointFrames, moved: make(chan error, 1), random: rand.NewChaCha8([32]byte{}),
+		rows: rowsPerStatement, moveAt: moveFrames, renewAt: renewFrames, moved: make(chan error, 1), random: rand.NewChaCha8([32]byte{}),
 		args:    make([]any, 0, rowsPerStatement*columnCount),
 		payload: []byte(`{"data":"` + strings.Repeat("x", payloadBytes-11) + `"}`),
 	}
@@ -113,6 +119,9 @@ func openAppender(ctx context.Context, path string, rowsPerStatement int) (_ *ap
 		(*db).SetMaxOpenConns(1)
 	}
 	if err := a.prepare(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	if a.file, err = os.Open(path); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
@@ -127,6 +136,9 @@ func (a *appender) close() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if a.file != nil { // only now: closing it may drop the locks of SQLite's own
+		errs = append(errs, a.file.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -189,13 +201,14 @@ func (a *appender) addRow() {
 		now, now+a.seq, a.seq/transactionRows, checksum, a.payload)
 }
 
-// checkpoint moves the WAL as the server does: most of it on a connection of its
-// own while commits go on, what they wrote meanwhile between two of them.
+// checkpoint moves the WAL as the server does: beside the commits, by a
+// connection of its own that also gives the disk what it moved; and when the
+// WAL is to begin anew, what is left between two of them.
 func (a *appender) checkpoint(ctx context.Context) error {
 	select {
 	case err := <-a.moved:
 		a.moving = false
-		if err != nil {
+		if err != nil || !a.renewing {
 			return err
 		}
 		_, err = checkpoint(ctx, a.db, "passive")
@@ -205,21 +218,31 @@ func (a *appender) checkpoint(ctx context.Context) error {
 	if a.moving {
 		return nil
 	}
-	frames, err := checkpoint(ctx, a.db, "noop")
-	if err != nil || frames < a.moveAt {
+	wal, err := checkpoint(ctx, a.db, "noop")
+	if err != nil || wal.left < a.moveAt && wal.size < a.renewAt {
 		return err
 	}
-	a.moving = true
-	go func() {
-		_, err := checkpoint(ctx, a.mover, "passive")
-		a.moved <- err
-	}()
+	a.moving, a.renewing = true, wal.size >= a.renewAt
+	go func() { a.moved <- a.moveAside(ctx, a.renewing) }()
 	return nil
 }
 
-// checkpoint returns how many frames of the WAL are left to be moved.
-func checkpoint(ctx context.Context, db *sql.DB, mode string) (int64, error) {
+func (a *appender) moveAside(ctx context.Context, sync bool) error {
+	if _, err := checkpoint(ctx, a.mover, "passive"); err != nil {
+		return err
+	}
+	if err := writeback.Range(a.file, 0, 0); err != nil || !sync {
+		return err
+	}
+	return a.file.Sync()
+}
+
+// walFrames are the frames of the WAL, and those of them that are left to be
+// moved.
+type walFrames struct{ size, left int64 }
+
+func checkpoint(ctx context.Context, db *sql.DB, mode string) (walFrames, error) {
 	var busy, frames, moved int64
 	err := db.QueryRowContext(ctx, "pragma wal_checkpoint("+mode+")").Scan(&busy, &frames, &moved)
-	return frames - moved, err
+	return walFrames{frames, frames - moved}, err
 }

@@ -18,19 +18,20 @@ func TestTheRawAppendWritesEveryRowWithTheServersSettings(t *testing.T) {
 	}
 
 	var rows, ids, idBytes, payload int64
-	require.EqualValues(t, 8<<20/(4096+24), a.moveAt)
-	a.moveAt = 50
-	for !a.moving {
-		left, err := checkpoint(t.Context(), a.db, "noop")
+	require.EqualValues(t, 2<<20/(4096+24), a.moveAt)
+	require.EqualValues(t, 64<<20/(4096+24), a.renewAt)
+	a.moveAt, a.renewAt = 1<<30, 100
+	for !a.renewing {
+		wal, err := checkpoint(t.Context(), a.db, "noop")
 		require.NoError(t, err)
-		require.Less(t, left, a.moveAt, "a WAL of this size is being moved")
+		require.Less(t, wal.size, a.renewAt, "a WAL of this size is begun anew")
 		require.NoError(t, a.commit(t.Context(), 500))
 	}
 	a.moved <- <-a.moved // has ended now
 	require.NoError(t, a.commit(t.Context(), 500))
-	left, err := checkpoint(t.Context(), a.db, "noop")
+	wal, err := checkpoint(t.Context(), a.db, "noop")
 	require.NoError(t, err)
-	require.Zero(t, left, "the rest was moved between two commits")
+	require.Zero(t, wal.left, "the rest was moved between two commits")
 	require.NoError(t, a.commit(t.Context(), statementRows+7))
 	query := "select count(*), count(distinct event_id), min(length(event_id)), min(length(payload)) from events"
 	require.NoError(t, a.db.QueryRow(query).Scan(&rows, &ids, &idBytes, &payload))

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -121,10 +122,11 @@ func (s *Store) moveAside() (walState, error) {
 }
 
 // flushed handles the error of a flush of the database. After a failed one the
-// kernel forgets what it could not write: SQLite's own sync might succeed.
+// kernel forgets what it could not write, and SQLite's own sync might succeed;
+// so it ends the store whatever the error is, a full disk too.
 func (s *Store) flushed(err error) error {
 	if err != nil {
-		return s.writeFailed("flush the database", err)
+		return s.writeFailed("flush the database", errors.New(err.Error()))
 	}
 	return nil
 }

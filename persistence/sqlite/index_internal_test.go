@@ -193,6 +193,19 @@ func TestARowThatWasChangedStopsTheStore(t *testing.T) {
 	}
 }
 
+func TestRowsThatChangedTheirTopicStopTheStore(t *testing.T) {
+	s := openTest(t, t.TempDir(), Options{})
+	mustAppend(t, s, batchOf("other", 0, 1, 10))
+	mustAppend(t, s, batchOf("t", 0, 200, 10))
+	foreign, err := sql.Open("sqlite", writerDSN(s.path, Durable))
+	require.NoError(t, err)
+	_, err = foreign.ExecContext(t.Context(), `update events set topic_id = 1 where seq > 1`)
+	require.NoError(t, err)
+	require.NoError(t, foreign.Close())
+	_, err = s.AppendBatch(t.Context(), batchOf("t", 0, 200, 10))
+	require.ErrorIs(t, err, errRowDamaged, "by all connections at once, without waiting for each other")
+}
+
 func TestIdsWithOneKeyAreToldApartByTheirRows(t *testing.T) {
 	s := openTest(t, t.TempDir(), Options{})
 	mustAppend(t, s, batchOf("t", 0, 2, 10))

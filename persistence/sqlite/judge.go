@@ -45,7 +45,9 @@ func openJudge(ctx context.Context, path string) (_ *judge, err error) {
 			err = errors.Join(err, j.db.Close())
 		}
 	}()
-	if err := openReaders(ctx, j.db, judgeConns); err != nil {
+	// One more than read at a time, for the names of topics: a reader asks for
+	// one while it has its rows open, so they must not be able to take all.
+	if err := openReaders(ctx, j.db, judgeConns+1); err != nil {
 		return nil, err
 	}
 	text := `select seq, topic_id, event_id, source, timestamp, event_time, processed_at, batch, checksum, payload from events

@@ -112,11 +112,11 @@ func (s *Store) Event(ctx context.Context, topic, id string) (d sekali.EventDeta
 
 // event finds the rows that may be it by the index, and the one that is.
 func (s *Store) event(ctx context.Context, conn *sql.Conn, topic, id string) (d sekali.EventDetail, err error) {
-	var number int64
-	switch err := conn.QueryRowContext(ctx, `select id from topics where name = ?`, topic).Scan(&number); {
-	case errors.Is(err, sql.ErrNoRows):
+	number, err := topicNumber(ctx, conn, topic)
+	if errors.Is(err, sql.ErrNoRows) {
 		return d, sekali.ErrNotFound
-	case err != nil:
+	}
+	if err != nil {
 		return d, err
 	}
 	seqs, err := s.indexes.events.Find(nil, idColumn, s.keys.of(number, id))

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -81,13 +82,21 @@ func (s *Store) newSearch(ctx context.Context, conn *sql.Conn, q sekali.EventsQu
 	if q.Topic == "" && q.EventID == "" {
 		return f, nil
 	}
-	topics, err := topicNumbers(ctx, conn, q.Topic)
-	if err != nil || len(topics) == 0 {
-		return nil, err
-	}
-	if q.Topic != "" {
+	var topics []int64
+	var err error
+	if q.Topic == "" {
+		topics, err = allTopics(ctx, conn)
+	} else {
+		var topic int64
+		if topic, err = topicNumber(ctx, conn, q.Topic); errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
+		}
+		topics = []int64{topic}
 		f.where += ` and e.topic_id = ?`
-		f.args = append(f.args, topics[0])
+		f.args = append(f.args, topic)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if q.EventID != "" {
 		f.windows, err = s.seqsOfID(topics, q.EventID)
@@ -118,9 +127,14 @@ func (f *search) filter(q sekali.EventsQuery) {
 	}
 }
 
-// topicNumbers returns the number of a topic, or those of all when name is "".
-func topicNumbers(ctx context.Context, conn *sql.Conn, name string) (numbers []int64, err error) {
-	rows, err := conn.QueryContext(ctx, `select id from topics where name = ? or ? = ''`, name, name)
+// topicNumber returns the number of a topic, or sql.ErrNoRows.
+func topicNumber(ctx context.Context, conn *sql.Conn, name string) (number int64, err error) {
+	err = conn.QueryRowContext(ctx, `select id from topics where name = ?`, name).Scan(&number)
+	return number, err
+}
+
+func allTopics(ctx context.Context, conn *sql.Conn) (numbers []int64, err error) {
+	rows, err := conn.QueryContext(ctx, `select id from topics`)
 	if err != nil {
 		return nil, err
 	}
@@ -161,12 +175,13 @@ func (s *Store) seqsOfTopic(topic int64) windows {
 // seqsOfID takes the seqs that may have an id in one of the topics from the
 // index: a few, in one window.
 func (s *Store) seqsOfID(topics []int64, id string) (windows, error) {
+	keys := make([]uint64, len(topics))
+	for i, topic := range topics {
+		keys[i] = s.keys.of(topic, id)
+	}
 	var seqs []int64
-	for _, topic := range topics {
-		var err error
-		if seqs, err = s.indexes.events.Find(seqs, idColumn, s.keys.of(topic, id)); err != nil {
-			return nil, err
-		}
+	if err := s.indexes.events.FindAll(idColumn, keys, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
+		return nil, err
 	}
 	slices.Sort(seqs)
 	return func(f *search) (window, error) { return windowOf(seqs, true, f.q.Descending), nil }, nil
