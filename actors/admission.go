@@ -15,9 +15,9 @@ import (
 // topicEntry is the admission's view of a topic that is in use or was lately.
 type topicEntry struct {
 	name string
-	// pid is the topic's actor, nil until the router has spawned it. It holds
-	// while the topic has events in flight; only the router sets it.
-	pid atomic.Pointer[actor.PID]
+	// pid is the topic's actor, nil until the router has spawned it. Only the
+	// router uses it.
+	pid *actor.PID
 
 	// Guarded by admission.mu.
 	inFlight   int       // events admitted and not answered

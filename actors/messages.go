@@ -9,10 +9,9 @@ import (
 	"sekali"
 )
 
-// ingestPart is what one request brings for one topic. System -> topic, by way
-// of the router when the topic has no actor yet. The topic actor owns it from
-// then on and finishes it exactly once, after the commit that decides its last
-// event.
+// ingestPart is what one request brings for one topic. router -> topic. The
+// topic actor owns it from then on and finishes it exactly once, after the
+// commit that decides its last event.
 type ingestPart struct {
 	request *ingestRequest
 	topic   *topicEntry
@@ -43,10 +42,10 @@ func (p *ingestPart) slot(i int) int {
 // name returns the part's topic.
 func (p *ingestPart) name() string { return p.request.events[p.slot(0)].Topic }
 
-// ingestRequest collects the answers of a request's parts. It is the reply
-// slot that travels with the messages: events are immutable, results belong to
-// the parts, each writing its own slots, until done is closed by the last of
-// them; from then on they belong to the caller.
+// ingestRequest is an admitted request. System -> router, which passes on its
+// parts. It is also the reply slot that travels with them: events are
+// immutable, results belong to the parts, each writing its own slots, until
+// done is closed by the last of them; from then on they belong to the caller.
 type ingestRequest struct {
 	events    []sekali.Event
 	bytes     int64 // the sizes of the events

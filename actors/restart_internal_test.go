@@ -24,7 +24,7 @@ func TestTopicRestartsAndAnswersItsWaiters(t *testing.T) {
 	require.Eventually(t, func() bool { events, _ := s.admission.inUse(); return events == 21 }, 10*time.Second, time.Millisecond)
 	before := generations.Load()
 	s.admission.mu.Lock()
-	pid := s.admission.topics["t"].pid.Load()
+	pid := s.admission.topics["t"].pid
 	s.admission.mu.Unlock()
 	s.actors.Root.Send(pid, &batchCommitted{generation: before}) // decides fewer events than it should
 	require.Equal(t, sekali.CodeTopicRestarted, sekali.CodeOf((<-waiting[0]).err))
@@ -56,7 +56,7 @@ func TestRestartsHaveNoLimit(t *testing.T) {
 		_, err := s.Ingest(t.Context(), []sekali.Event{eventOf("t", fmt.Sprint(i))})
 		require.NoError(t, err)
 		s.admission.mu.Lock()
-		pid := s.admission.topics["t"].pid.Load()
+		pid := s.admission.topics["t"].pid
 		s.admission.mu.Unlock()
 		before := generations.Load()
 		s.actors.Root.Send(pid, (*ingestPart)(nil))

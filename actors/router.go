@@ -13,9 +13,8 @@ import (
 const sweepLimit = 1000
 
 // routerActor shards by topic: it spawns the actor of a topic when it is
-// needed, passes on the parts that came before the topic had one, and stops the
-// actors of idle topics. It does nothing else, because a fault here would touch
-// every topic.
+// needed, passes parts on, and stops the actors of idle topics. It does nothing
+// else, because a fault here would touch every topic.
 type routerActor struct {
 	log       *slog.Logger
 	admission *admission
@@ -31,7 +30,7 @@ func newRouterActor(log *slog.Logger, a *admission, topics *actor.Props, maxActi
 // Receive implements actor.Actor.
 func (r *routerActor) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
-	case *ingestPart:
+	case *ingestRequest:
 		r.routeIngest(ctx, msg)
 	case *sweepIdle:
 		r.passivate(ctx, msg)
@@ -41,18 +40,20 @@ func (r *routerActor) Receive(ctx actor.Context) {
 	}
 }
 
-// routeIngest passes a part on to its topic's actor, which it spawns unless a
-// part before this one had it spawned.
+// routeIngest passes each part of a request to its topic's actor.
 //
 // Next: [topicActor.acceptIngest].
-func (r *routerActor) routeIngest(ctx actor.Context, p *ingestPart) {
-	if p.topic.pid.Load() == nil && !r.spawn(ctx, p.topic) {
-		r.admission.release(p)
-		p.err = errTopicRestarted
-		p.finish()
-		return
+func (r *routerActor) routeIngest(ctx actor.Context, request *ingestRequest) {
+	for i := range request.parts {
+		p := &request.parts[i]
+		if p.topic.pid == nil && !r.spawn(ctx, p.topic) {
+			r.admission.release(p)
+			p.err = errTopicRestarted
+			p.finish()
+			continue
+		}
+		ctx.Send(p.topic.pid, p)
 	}
-	ctx.Send(p.topic.pid.Load(), p)
 	r.stopSurplus(ctx)
 }
 
@@ -63,7 +64,7 @@ func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
 		r.log.Error("cannot spawn a topic actor", "error", err)
 		return false
 	}
-	e.pid.Store(pid)
+	e.pid = pid
 	return true
 }
 
@@ -89,8 +90,8 @@ func (r *routerActor) passivate(ctx actor.Context, msg *sweepIdle) {
 func (r *routerActor) stopIdle(ctx actor.Context, before time.Time, limit int) int {
 	idle := r.admission.takeIdle(before, limit)
 	for _, e := range idle {
-		if pid := e.pid.Load(); pid != nil {
-			ctx.Stop(pid)
+		if e.pid != nil {
+			ctx.Stop(e.pid)
 		}
 	}
 	return len(idle)

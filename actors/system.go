@@ -185,7 +185,7 @@ func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Re
 	if err := s.admission.admit(request.parts); err != nil {
 		return nil, err
 	}
-	s.route(request.parts)
+	s.actors.Root.Send(s.router, request)
 	select {
 	case <-request.done:
 	case <-ctx.Done():
@@ -197,19 +197,6 @@ func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Re
 		return nil, err
 	}
 	return request.results, nil
-}
-
-// route sends each part to its topic's actor, or to the router when there is
-// none yet. An actor that is known here stays: its topic has events in flight,
-// these ones, until it has finished them.
-func (s *System) route(parts []ingestPart) {
-	for i := range parts {
-		to := parts[i].topic.pid.Load()
-		if to == nil {
-			to = s.router
-		}
-		s.actors.Root.Send(to, &parts[i])
-	}
 }
 
 // errUndecided answers whoever cannot wait any longer for the disk.
