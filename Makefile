@@ -82,14 +82,14 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 # go, BASE what benchcmp compares with. Each run is short: the count tells the
 # noise, and benchcmp takes turns so that both sides have the same.
 BENCH       ?= .
-COUNT       ?= 6
+COUNT       ?= 10
 BENCHTIME   ?= 0.2s
 OUT         ?= bin/bench.txt
 BASE        ?= $(shell git rev-parse --verify --quiet origin/main || echo HEAD~1)
 BENCH_RUN    = $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -timeout 30m ./...
 QUIETLY      = sed -E '/^(PASS$$|ok |\?)/d'
 
-bench: ## run the micro benchmarks (BENCH=pattern COUNT=6 OUT=file)
+bench: ## run the micro benchmarks (BENCH=pattern COUNT=10 OUT=file)
 	@mkdir -p $(dir $(OUT))
 	@set -o pipefail; $(BENCH_RUN) -count $(COUNT) | $(QUIETLY) | tee $(OUT)
 

@@ -19,7 +19,7 @@ import (
 // Options of a System. Zero values mean the documented defaults.
 type Options struct {
 	// MaxInFlightEvents bounds the events admitted and not yet answered
-	// (default 30,000, a fifth of a second of a busy node); beyond it
+	// (default 30,000, some tenths of a second of a busy node); beyond it
 	// CodeOverloaded.
 	MaxInFlightEvents int
 	// MaxInFlightBytes bounds their memory (default 256 MiB); beyond it

@@ -33,7 +33,7 @@ defaults: no file is needed. A file is named with ` + "`--config FILE`" + ` or `
 
 Where a setting is given more than once, the first of these wins: flag, environment, file, default. A key or a ` + "`SEKALI_`" + `
 variable that does not exist is an error, so that a typing mistake does not pass unseen. ` + "`sekali check-config`" + ` takes the same
-flags, reads the same environment and file, prints what is in force and where each value comes from, and exits with 2 when the
+flags, reads the same environment and file, prints what is in force and where each value comes from, and exits with 2 when
 a setting is wrong.
 
 Sizes are written like ` + "`8MiB`, `8MB` or `8388608`" + `, times like ` + "`500ms`, `10s` or `2m`" + `.

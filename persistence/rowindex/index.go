@@ -205,14 +205,14 @@ type look struct {
 	key     int // its number
 }
 
-// readers is how many blocks are read at a time: those of old rows are random
+// readsAtOnce is how many blocks are read at a time: those of old rows are random
 // reads of the disk, and disks do several at once.
-const readers = 4
+const readsAtOnce = 4
 
 // readAll reads the segments and calls found for each row that they have, from
 // the caller's goroutine.
 func readAll(looks []look, column int, keys []uint64, found func(i int, row int64)) error {
-	if len(looks) < 2*readers {
+	if len(looks) < 2*readsAtOnce {
 		var rows []int64
 		for _, l := range looks {
 			var err error
@@ -225,11 +225,11 @@ func readAll(looks []look, column int, keys []uint64, found func(i int, row int6
 		}
 		return nil
 	}
-	rows, errs := make([][]int64, len(looks)), make([]error, readers)
+	rows, errs := make([][]int64, len(looks)), make([]error, readsAtOnce)
 	var workers sync.WaitGroup
-	for w := range readers {
+	for w := range readsAtOnce {
 		workers.Go(func() {
-			for i := w; i < len(looks) && errs[w] == nil; i += readers {
+			for i := w; i < len(looks) && errs[w] == nil; i += readsAtOnce {
 				rows[i], errs[w] = looks[i].segment.rowsOf(nil, column, keys[looks[i].key])
 			}
 		})

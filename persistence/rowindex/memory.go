@@ -5,10 +5,9 @@ import (
 	"syscall"
 )
 
-// allocate returns n zero bytes, or more precisely memory pages, that the
-// garbage collector does not know: it would keep as much again free as the
-// filters of all segments take. Small segments are not worth a page of the
-// kernel's larger kind; large ones have fewer misses with it.
+// allocate returns n zero bytes that the garbage collector does not know: it
+// would keep as much again free as the filters of all segments take. Large ones
+// get pages of the kernel's larger kind where it has them.
 func allocate(n int) ([]byte, error) {
 	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {

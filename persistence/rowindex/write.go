@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// syncEvery bounds what of a segment under construction is in memory only,
+	// writeOutEvery bounds what of a segment under construction is in memory only,
 	// so that a commit of the table, which may have to wait for the same disk,
 	// does not wait long.
-	syncEvery = 1 << 20
+	writeOutEvery = 1 << 20
 
 	temporarySuffix = ".tmp"
 )
@@ -101,7 +101,7 @@ func (p segmentPlan) write(ctx context.Context) (_ *segment, err error) {
 			_ = os.Remove(temporary)
 		}
 	}()
-	w := &segmentWriter{segmentPlan: p, ctx: ctx, file: f, buffer: make([]byte, 0, syncEvery), at: headerBytes, started: time.Now()}
+	w := &segmentWriter{segmentPlan: p, ctx: ctx, file: f, buffer: make([]byte, 0, writeOutEvery), at: headerBytes, started: time.Now()}
 	if err := w.fill(s); err != nil {
 		return nil, err
 	}
@@ -194,11 +194,11 @@ func fillBlock(b *block, from source, seen filter) (count int, err error) {
 
 func (w *segmentWriter) append(b []byte) error {
 	for len(b) > 0 {
-		n := min(len(b), syncEvery-len(w.buffer))
+		n := min(len(b), writeOutEvery-len(w.buffer))
 		w.buffer = append(w.buffer, b[:n]...)
 		w.at += uint64(n)
 		b = b[n:]
-		if len(w.buffer) == syncEvery {
+		if len(w.buffer) == writeOutEvery {
 			if err := w.flush(); err != nil {
 				return err
 			}

@@ -41,7 +41,7 @@ func benchStore(b *testing.B) *sqlite.Store {
 
 // BenchmarkAppendBatch stores batches of new events, or of repeats of any.
 func BenchmarkAppendBatch(b *testing.B) {
-	for _, c := range []struct{ events, topics int }{{1, 10}, {100, 10}, {5000, 1}, {5000, 10}, {5000, 1000}, {5000, 5000}} {
+	for _, c := range []struct{ events, topics int }{{1, 10}, {100, 10}, {1000, 10}, {1000, 1000}, {5000, 10}, {5000, 5000}} {
 		b.Run(fmt.Sprintf("new/events=%d/topics=%d", c.events, c.topics), func(b *testing.B) {
 			s, rng := benchStore(b), rand.NewChaCha8([32]byte{1})
 			var times []time.Duration
@@ -79,6 +79,51 @@ func BenchmarkAppendBatch(b *testing.B) {
 			require.False(b, appended.Decisions[0].Stored)
 		}
 		report(b, times, 5000)
+	})
+}
+
+// BenchmarkCountDuplicates writes tallies of random events, 500 a transaction.
+func BenchmarkCountDuplicates(b *testing.B) {
+	s, rng := benchStore(b), rand.NewChaCha8([32]byte{1})
+	var times []time.Duration
+	for b.Loop() {
+		batch := sekali.Batch{At: time.Now()}
+		for range 500 {
+			batch.Duplicates = append(batch.Duplicates, sekali.DuplicateTally{Topic: "t", Seq: 1 + int64(rng.Uint64()%(1<<40)), Count: 1, LastAt: batch.At})
+		}
+		start := time.Now()
+		_, err := s.AppendBatch(b.Context(), batch)
+		times = append(times, time.Since(start))
+		require.NoError(b, err)
+	}
+	report(b, times, 500)
+}
+
+// BenchmarkRead reads pages of 100 events and single ones out of 500,000.
+func BenchmarkRead(b *testing.B) {
+	s, rng := benchStore(b), rand.NewChaCha8([32]byte{1})
+	var ids []sekali.Event
+	for range 100 {
+		events := benchEvents(rng, 5000, 10)
+		ids = append(ids, events[0])
+		_, err := s.AppendBatch(b.Context(), sekali.Batch{Events: events, At: time.Now()})
+		require.NoError(b, err)
+	}
+	for name, topic := range map[string]string{"page": "", "page of a topic": "topic-3"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				page, err := s.Events(b.Context(), sekali.EventsQuery{Topic: topic, After: int64(rng.Uint64() % 400_000), Limit: 100})
+				require.NoError(b, err)
+				require.Len(b, page.Events, 100)
+			}
+		})
+	}
+	b.Run("event by id", func(b *testing.B) {
+		for b.Loop() {
+			e := &ids[rng.Uint64()%uint64(len(ids))]
+			_, err := s.Event(b.Context(), e.Topic, e.ID)
+			require.NoError(b, err)
+		}
 	})
 }
 

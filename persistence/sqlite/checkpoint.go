@@ -20,7 +20,7 @@ const (
 	// asideBytes of the WAL are moved while commits go on.
 	asideBytes = 2 << 20
 	// renewBytes is the size at which the WAL is begun anew. At 100,000 events a
-	// second that is every two seconds, and holds up one commit in 250.
+	// second that is every two seconds, and holds up one commit in some hundreds.
 	renewBytes = 64 << 20
 	// lookBytes of events are stored between two looks at the size of the WAL.
 	lookBytes = 1 << 20
@@ -114,7 +114,7 @@ func (s *Store) moveAside() (walState, error) {
 	if s.failure.Load() != nil {
 		return walState{}, nil
 	}
-	wal, err := s.checkpointOn(s.checkpointer, passive)
+	wal, err := s.checkpointOn(s.aside, passive)
 	if err != nil {
 		return wal, err
 	}

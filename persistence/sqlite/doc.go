@@ -9,6 +9,11 @@
 // on the same handle (the kernel may have dropped the pages), so everything
 // from then on is refused with sekali.CodeStorageFailed.
 //
-// A Store may be used from any goroutine; writes and checkpoints take turns on
-// the writer connection.
+// The events table has no index: ids, topics and repeats are found by
+// persistence/rowindex, whose files lie beside the database and are derived
+// from it.
+//
+// A Store may be used from any goroutine; writes and the last step of a
+// checkpoint take turns on the writer connection, the rest of a checkpoint,
+// reads and the comparison of ids have connections of their own.
 package sqlite

@@ -20,7 +20,7 @@ const commonOptions = "_defensive=1&_dqs=0&_error_rc=1&_pragma=temp_store(2)&_pr
 const writerOptions = commonOptions + "&_txlock=immediate&_busy_timeout=5000&_journal_mode=WAL" +
 	"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(134217728)&_pragma=cache_size(-16384)"
 
-const readerOptions = commonOptions + "&mode=ro&_query_only=1&_busy_timeout=2000&_pragma=cache_size(-4096)"
+const readerOptions = commonOptions + "&mode=ro&_query_only=1&_busy_timeout=2000"
 
 func fileURI(path, options string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: options}
@@ -37,11 +37,11 @@ func writerDSN(path string, d Durability) string {
 	return fileURI(path, writerOptions+"&mode=rw&_synchronous="+d.synchronous())
 }
 
-func readerDSN(path string) string { return fileURI(path, readerOptions) }
+func readerDSN(path string) string { return fileURI(path, readerOptions+"&_pragma=cache_size(-4096)") }
 
 // judgeDSN has a small cache: what is read through it has no order.
 func judgeDSN(path string) string {
-	return fileURI(path, strings.Replace(readerOptions, "cache_size(-4096)", "cache_size(-2048)", 1))
+	return fileURI(path, readerOptions+"&_pragma=cache_size(-2048)")
 }
 
 // checkSettings reads the settings back: SQLite ignores a pragma that it does

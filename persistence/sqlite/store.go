@@ -67,8 +67,8 @@ type Store struct {
 	log     *slog.Logger
 	lock    *dirLock
 	readers *sql.DB
-	// checkpointer is a connection that moves the WAL while the writer goes on.
-	checkpointer *sql.DB
+	// aside is a connection that moves the WAL while the writer goes on.
+	aside *sql.DB
 	// file is the database, opened once more to flush it. It is closed after
 	// SQLite has closed its own: closing it may drop their locks.
 	file *os.File
@@ -137,8 +137,8 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.writer.judge, err = openJudge(ctx, s.path); err != nil {
 		return nil, fmt.Errorf("open the judge: %w", err)
 	}
-	if s.checkpointer, err = openCheckpointer(ctx, s.path, o.Durability); err != nil {
-		return nil, fmt.Errorf("open the checkpointer: %w", err)
+	if s.aside, err = openAside(ctx, s.path, o.Durability); err != nil {
+		return nil, fmt.Errorf("open the connection for checkpoints: %w", err)
 	}
 	if s.file, err = os.Open(s.path); err != nil {
 		return nil, fmt.Errorf("open the database to flush it: %w", err)
@@ -155,8 +155,8 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// openCheckpointer opens a connection that only checkpoints.
-func openCheckpointer(ctx context.Context, path string, d Durability) (*sql.DB, error) {
+// openAside opens a connection that only checkpoints.
+func openAside(ctx context.Context, path string, d Durability) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", writerDSN(path, d))
 	if err != nil {
 		return nil, err
@@ -276,8 +276,8 @@ func (s *Store) release() error {
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
-	if s.checkpointer != nil {
-		errs = append(errs, s.checkpointer.Close())
+	if s.aside != nil {
+		errs = append(errs, s.aside.Close())
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
