@@ -198,7 +198,7 @@ func (c *committer) next() (_ *commit, stopping bool) {
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
 	}
-	if c.due && c.tallies.len() > 0 && (next.events > 0 || time.Now().After(c.paused)) {
+	if c.due && c.tallies.len() > 0 && (next.events > 0 || c.stopping || time.Now().After(c.paused)) {
 		next.tallies = c.tallies.take(max(minCommitTallies, c.tallies.len()/tallyPortions))
 		c.due = c.tallies.len() > 0
 	}

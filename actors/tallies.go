@@ -19,7 +19,9 @@ func (q *tallyQueue) add(t sekali.DuplicateTally) {
 		known := &q.entries[at-q.first]
 		known.Count += t.Count
 		known.Conflicts += t.Conflicts
-		known.LastAt = t.LastAt
+		if t.LastAt.After(known.LastAt) { // not so when it was put back
+			known.LastAt = t.LastAt
+		}
 		return
 	}
 	if q.bySeq == nil {

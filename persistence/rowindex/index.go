@@ -154,7 +154,7 @@ func (x *Index) Ready(ctx context.Context) error {
 		case waiting < x.MaxFrozen:
 			return nil
 		case failure != nil:
-			return fmt.Errorf("write the index: %w", failure)
+			return fmt.Errorf("%w: %w", ErrBacklog, failure)
 		}
 		select {
 		case <-changed:
@@ -317,6 +317,10 @@ func (x *Index) damaged(err error) error {
 	}
 	return x.damage
 }
+
+// ErrBacklog is answered while so many full generations cannot be written that
+// there is no room for more. They are tried again and again.
+var ErrBacklog = errors.New("the index cannot be written")
 
 // ErrRebuilding is answered while a damaged segment is being rebuilt.
 var ErrRebuilding = fmt.Errorf("%w: it is being rebuilt from the table", errDamaged)

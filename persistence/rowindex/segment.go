@@ -7,6 +7,7 @@ import (
 	"os"
 	"sort"
 	"sync"
+	"syscall"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -55,10 +56,7 @@ func openSegment(path string) (_ *segment, err error) {
 		return nil, err
 	}
 	page := make([]byte, headerBytes)
-	switch _, err := f.ReadAt(page, 0); {
-	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%w: shorter than its header", errDamaged)
-	case err != nil:
+	if err := readAt(f, page, 0); err != nil {
 		return nil, err
 	}
 	h, err := decodeHeader(page, info.Size())
@@ -87,10 +85,7 @@ func (s *segment) readSearch(c *columnHeader) (search columnSearch, err error) {
 	}
 	sum, at := xxhash.New(), int64(c.fencesAt)
 	for _, part := range [][]byte{search.fences, search.filter} {
-		switch _, err := s.file.ReadAt(part, at); {
-		case errors.Is(err, io.EOF):
-			return search, fmt.Errorf("%w: cut off", errDamaged)
-		case err != nil:
+		if err := readAt(s.file, part, at); err != nil {
 			return search, err
 		}
 		_, _ = sum.Write(part) // a hash never fails
@@ -100,6 +95,16 @@ func (s *segment) readSearch(c *columnHeader) (search columnSearch, err error) {
 		return search, fmt.Errorf("%w: fences or filter", errDamaged)
 	}
 	return search, nil
+}
+
+// readAt fills b. A file that is too short and one that the disk cannot read
+// are damaged: everything in them can be had from the table.
+func readAt(f *os.File, b []byte, at int64) error {
+	_, err := f.ReadAt(b, at)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO) {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return err
 }
 
 // close ends the use of the segment; nobody may be reading.
@@ -117,11 +122,8 @@ func (s *segment) rows() int64 { return s.last - s.first + 1 }
 // readBlock reads and checks a block of a column.
 func (s *segment) readBlock(b *block, column, number int) error {
 	at := int64(s.columns[column].blocksAt) + int64(number)*pageBytes
-	switch _, err := s.file.ReadAt(b[:], at); {
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: %s is cut off", errDamaged, s.path)
-	case err != nil:
-		return fmt.Errorf("read a segment: %w", err)
+	if err := readAt(s.file, b[:], at); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
 	}
 	if err := b.check(number, s.salt(column)); err != nil {
 		return fmt.Errorf("%s, column %d: %w", s.path, column, err)

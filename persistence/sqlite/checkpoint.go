@@ -95,8 +95,10 @@ func (s *Store) checkpointBySize(notBefore *time.Time) error {
 	}
 	switch {
 	case wal.size >= truncateBytes:
+		wal.pending = 0 // what is left shows in walInUse
 		err = s.inTurn(func() error { _, err := s.checkpoint(truncate); return err })
 	case wal.size >= renewBytes:
+		wal.pending = 0
 		err = s.renewWAL()
 	default:
 		wal, err = s.moveAside()

@@ -43,6 +43,11 @@ func writeError(err error) *sekali.Error {
 			Code: sekali.CodeStorageFull, RetryAfter: 10 * time.Second, Err: err,
 			Message: "the disk is full; free space, then send the request again with the same ids",
 		}
+	case errors.Is(err, rowindex.ErrBacklog): // what it holds is in the tables
+		return &sekali.Error{
+			Code: sekali.CodeStorageBusy, RetryAfter: 2 * time.Second, Err: err,
+			Message: "the files of the index cannot be written at the moment; send the request again with the same ids",
+		}
 	default:
 		return sekali.ErrStorageFailed.With(err)
 	}

@@ -29,10 +29,10 @@ func checkHeader(path string) (err error) {
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("read the header of the database: %w", err)
 	case n < size || string(header[:len(magic)]) != magic:
-		return fmt.Errorf("%s is not a SQLite database; restore it from a backup, or move the file away to start empty", databaseFile)
+		return fmt.Errorf("%s is not a SQLite database; restore it from a backup, or move the file and its -wal away to start empty", databaseFile)
 	}
 	if id := binary.BigEndian.Uint32(header[idOffset:]); id != applicationID {
-		return fmt.Errorf("%s is not a Sekali database (application_id %#x); point --data-dir at another directory or move the file away", databaseFile, id)
+		return fmt.Errorf("%s is not a Sekali database (application_id %#x); point --data-dir at another directory or move the file and its -wal away", databaseFile, id)
 	}
 	return nil
 }

@@ -176,6 +176,8 @@ func TestARowThatWasChangedStopsTheStore(t *testing.T) {
 		`update events set payload = x'00' where seq = 1`,
 		`update events set event_id = 'other' where seq = 1`,
 		`update events set processed_at = processed_at + 1 where seq = 1`,
+		`update events set seq = 77 where seq = 1`,
+		`delete from events where seq = 1`,
 	} {
 		t.Run(change, func(t *testing.T) {
 			s := openTest(t, t.TempDir(), Options{})

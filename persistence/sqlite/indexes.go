@@ -25,7 +25,12 @@ const (
 type indexes struct {
 	events     *rowindex.Index // seq by idColumn and topicColumn
 	duplicates *rowindex.Index // id of a row of duplicates by the event's seq
+
+	tables *sql.DB // for reading what they are made of, however busy the readers are
 }
+
+// tableConns serve the goroutines that write, merge and mend segments.
+const tableConns = 2
 
 // indexFolder is the folder of the index files in the data directory.
 const indexFolder = "index"
@@ -33,18 +38,24 @@ const indexFolder = "index"
 // openIndexes brings the indexes to the state of the tables, whose newest rows
 // are lastSeq and lastTally. generation is the size of a generation, 0 for the
 // usual one.
-func openIndexes(ctx context.Context, dir string, readers *sql.DB, keys idKeys, lastSeq, lastTally int64, generation int, log *slog.Logger) (x indexes, err error) {
+func openIndexes(ctx context.Context, dir string, keys idKeys, lastSeq, lastTally int64, generation int, log *slog.Logger) (x indexes, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, x.close())
 		}
 	}()
+	if x.tables, err = sql.Open("sqlite", readerDSN(filepath.Join(dir, databaseFile))); err != nil {
+		return x, err
+	}
+	if err := openReaders(ctx, x.tables, tableConns); err != nil {
+		return x, err
+	}
 	o := rowindex.Options{Dir: filepath.Join(dir, indexFolder), GenerationRows: generation, Logger: log}
-	o.Name, o.Columns, o.Table = "events", []rowindex.Column{idColumn: {Hashed: true}, topicColumn: {}}, &eventsTable{readers, keys}
+	o.Name, o.Columns, o.Table = "events", []rowindex.Column{idColumn: {Hashed: true}, topicColumn: {}}, &eventsTable{x.tables, keys}
 	if x.events, err = rowindex.Open(ctx, lastSeq, o); err != nil {
 		return x, err
 	}
-	o.Name, o.Columns, o.Table = "duplicates", []rowindex.Column{{}}, &duplicatesTable{readers, keys}
+	o.Name, o.Columns, o.Table = "duplicates", []rowindex.Column{{}}, &duplicatesTable{x.tables, keys}
 	x.duplicates, err = rowindex.Open(ctx, lastTally, o)
 	return x, err
 }
@@ -63,6 +74,9 @@ func (x *indexes) close() error {
 		if index != nil {
 			errs = append(errs, index.Close())
 		}
+	}
+	if x.tables != nil {
+		errs = append(errs, x.tables.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -86,6 +86,11 @@ func (j *judge) known(seqs []int64, names map[int64]string) (map[int64]knownEven
 			known[e.seq] = e
 		}
 	}
+	for _, seq := range seqs {
+		if _, ok := known[seq]; !ok { // events are never removed
+			return nil, fmt.Errorf("event %d is missing: %w", seq, errRowDamaged)
+		}
+	}
 	return known, nil
 }
 

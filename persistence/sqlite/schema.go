@@ -71,6 +71,9 @@ func ensureDatabase(dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look for the database: %w", err)
 	}
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		return fmt.Errorf("%s is missing but its log %s-wal is there, which may hold events that were acknowledged; put the database back beside it, or move the log away too to start empty", databaseFile, databaseFile)
+	}
 	fresh := path + ".new"
 	if err := removeIfExists(fresh, fresh+"-journal"); err != nil {
 		return fmt.Errorf("remove the rest of an interrupted start: %w", err)

@@ -99,7 +99,7 @@ func (s *Store) newSearch(ctx context.Context, conn *sql.Conn, q sekali.EventsQu
 		return nil, err
 	}
 	if q.EventID != "" {
-		f.windows, err = s.seqsOfID(topics, q.EventID)
+		f.windows, err = s.seqsOfID(ctx, topics, q.EventID)
 		return f, err
 	}
 	f.windows = s.seqsOfTopic(topics[0])
@@ -174,14 +174,19 @@ func (s *Store) seqsOfTopic(topic int64) windows {
 
 // seqsOfID takes the seqs that may have an id in one of the topics from the
 // index: a few, in one window.
-func (s *Store) seqsOfID(topics []int64, id string) (windows, error) {
+func (s *Store) seqsOfID(ctx context.Context, topics []int64, id string) (windows, error) {
 	keys := make([]uint64, len(topics))
 	for i, topic := range topics {
 		keys[i] = s.keys.of(topic, id)
 	}
 	var seqs []int64
-	if err := s.indexes.events.FindAll(idColumn, keys, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
-		return nil, err
+	for some := range slices.Chunk(keys, 1024) { // commits wait while the index is being asked
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := s.indexes.events.FindAll(idColumn, some, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
+			return nil, err
+		}
 	}
 	slices.Sort(seqs)
 	return func(f *search) (window, error) { return windowOf(seqs, true, f.q.Descending), nil }, nil

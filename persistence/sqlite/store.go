@@ -145,7 +145,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	w := s.writer
 	s.keys = w.keys
-	s.indexes, err = openIndexes(ctx, dir, s.readers, w.keys, w.lastSeq, w.tallies.lastID, o.generationRows, o.Logger)
+	s.indexes, err = openIndexes(ctx, dir, w.keys, w.lastSeq, w.tallies.lastID, o.generationRows, o.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -271,16 +271,28 @@ func (s *Store) Close() error {
 	return err
 }
 
+// release closes everything. The last connection to be closed moves the WAL
+// into the database, which nobody may do after a failure: then that is a
+// reader, which cannot.
 func (s *Store) release() error {
 	errs := []error{s.indexes.close()}
-	if s.readers != nil {
-		errs = append(errs, s.readers.Close())
+	closeReaders := func() {
+		if s.readers != nil {
+			errs = append(errs, s.readers.Close())
+		}
+	}
+	failed := s.failure.Load() != nil
+	if !failed {
+		closeReaders()
 	}
 	if s.aside != nil {
 		errs = append(errs, s.aside.Close())
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
+	}
+	if failed {
+		closeReaders()
 	}
 	if s.file != nil {
 		errs = append(errs, s.file.Close())
