@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,11 @@ func (r *rig) addWhenReady(t *testing.T) {
 		err := r.index.Ready(ctx)
 		if err == nil {
 			break
+		}
+		if errors.Is(err, ErrBacklog) { // a file was harmed while it was written; it will be tried again
+			require.NoError(t, ctx.Err())
+			runtime.Gosched()
+			continue
 		}
 		require.ErrorIs(t, err, errDamaged)
 		require.NoError(t, whole(ctx, r.index))
