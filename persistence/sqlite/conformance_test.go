@@ -23,7 +23,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 func TestStoreKeepsTheContractOverManySegments(t *testing.T) {
 	storetest.Run(t, func(t testing.TB, dir string) sekali.Store {
 		t.Helper()
-		store, err := sqlite.Open(t.Context(), dir, sqlite.Options{}.WithGenerations(16))
+		store, err := sqlite.Open(t.Context(), dir, sqlite.Options{}.WithGenerations(64))
 		require.NoError(t, err)
 		store.SetSearchWindow(50)
 		return store

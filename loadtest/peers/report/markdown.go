@@ -78,7 +78,7 @@ func (s *Set) setUp() string {
 	}
 	m := s.Machine
 	return fmt.Sprintf("%s events of %d bytes on average in %d topics, %.0f %% of them repeats (half of those of one of the last %s events, half of any), seed %d; "+
-		"each peer ran %s. Sekali is of commit %s.\n\nMachine: %d cores (%s), %d GiB, %s, Linux %s, %s; the client, built with %s, ran on the same cores.",
+		"each peer ran %s. Sekali is of commit %s.\n\nMachine: %d cores (%s), %d GiB, %s, Linux %s, %s; the client, built with Go %s, ran on the same cores.",
 		whole(float64(s.Events)), s.EventBytes, s.Topics, 100*s.Repeats, whole(float64(s.Nearby)), s.Seed, times, s.Commit,
 		m.Cores, m.CPU, m.MemoryGiB, m.OS, m.Kernel, m.FileSystem, strings.TrimPrefix(m.Go, "go"))
 }
