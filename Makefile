@@ -69,9 +69,11 @@ generated:
 generate: ## write the generated references (docs/configuration.md, docs/errors.md)
 	$(GO) test -count=1 -run '^TestGenerated' $(GENERATED) -update
 
-# -e: a test of modernc.org/sqlite needs a module that proxies may not serve.
+# -e: a test of modernc.org/sqlite needs google/pprof, which proxies may not
+# serve; so its lines in go.sum, which then come and go, do not count.
 tidy:
-	@for module in . $(PEERS_MODULE); do out=$$(cd $$module && $(GO) mod tidy -e -diff 2>/dev/null); \
+	@for module in . $(PEERS_MODULE); do \
+	  out=$$(cd $$module && $(GO) mod tidy -e -diff 2>/dev/null | grep -E '^[+-][^+-]' | grep -v github.com/google/pprof); \
 	  test -z "$$out" || { echo "$$out"; echo "go.mod in $$module is not tidy: run 'go mod tidy -e' there"; exit 1; }; done
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
