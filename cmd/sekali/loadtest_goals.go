@@ -84,7 +84,7 @@ ids from anywhere in all that is stored, and ids of the last minute.`+serverHelp
 	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections send at a time")
 	p.intVar(f, &o.Batch, "batch", 100, maxBatch, "events per request")
-	p.intVar(f, &o.Topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")
+	defineTopics(p, f, &o.Topics)
 	events := 0
 	p.intVar(f, &events, "events", 20_000_000, maxEvents, "how many events to store")
 	p.timeVar(f, &o.Repeats, "repeats-duration", 10*time.Second, profile.MaxRepeats, "`time` of each of the three loads after the fill")
@@ -128,7 +128,7 @@ answers: what it still stores, how it refuses the rest and what memory it needs.
 	p.intVar(f, &o.Connections, "connections", 16, maxConnections, "how many connections measure the peak")
 	p.intVar(f, &o.OpenConnections, "overload-connections", 512, maxConnections, "how many connections overload")
 	p.intVar(f, &o.Batch, "batch", 500, maxBatch, "events per request")
-	p.intVar(f, &o.Topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")
+	defineTopics(p, f, &o.Topics)
 	multiple := 0
 	p.intVar(f, &multiple, "multiple", 10, 1000, "how many `times` the peak to offer")
 	p.timeVar(f, &o.Duration, "duration", 10*time.Second, maxDuration, "`time` of each of both")
@@ -151,7 +151,7 @@ first.`+serverHelp,
 	p.defineLoad(f)
 	p.intVar(f, &o.Connections, "connections", 8, maxConnections, "how many connections ingest")
 	p.intVar(f, &o.Batch, "batch", 100, maxBatch, "events per request of the ingest")
-	p.intVar(f, &o.Topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")
+	defineTopics(p, f, &o.Topics)
 	events, rate := 0, 0
 	p.intVar(f, &events, "events", 1_000_000, maxEvents, "how many events to store first, when the server holds none")
 	p.intVar(f, &rate, "rate", 50, maxRate, "`requests` per second of each of the four kinds")
@@ -165,6 +165,10 @@ first.`+serverHelp,
 
 // defineSpread adds the flags of how ids are spread.
 func defineSpread(p *profileCommand, f *pflag.FlagSet, topics *int, duplicates *float64) {
-	p.intVar(f, topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")
+	defineTopics(p, f, topics)
 	f.Var((*shareValue)(duplicates), "duplicates", "share of repeats, as 0.1 or 10%")
+}
+
+func defineTopics(p *profileCommand, f *pflag.FlagSet, topics *int) {
+	p.intVar(f, topics, "topics", 10, generator.MaxTopics, "how many topics to spread the events over")
 }

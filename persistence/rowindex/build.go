@@ -228,12 +228,12 @@ func (x *Index) crowded() bool {
 	return len(x.segments) > 4*x.Fanout
 }
 
-// replace puts one segment in the place of a run.
-func (x *Index) replace(run []*segment, by *segment) {
+// replace puts segments of the same rows in the place of a run.
+func (x *Index) replace(run []*segment, by ...*segment) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	at := slices.Index(x.segments, run[0])
-	x.segments = slices.Replace(slices.Clone(x.segments), at, at+len(run), by)
+	x.segments = slices.Replace(slices.Clone(x.segments), at, at+len(run), by...)
 }
 
 // removeSegments closes and removes segments that nobody can find any more.
@@ -294,9 +294,6 @@ func (x *Index) rebuildInPlace(ctx context.Context, damaged *segment) error {
 		rebuilt = append(rebuilt, s)
 		first = last + 1
 	}
-	x.mu.Lock()
-	at := slices.Index(x.segments, damaged)
-	x.segments = slices.Replace(slices.Clone(x.segments), at, at+1, rebuilt...)
-	x.mu.Unlock()
+	x.replace([]*segment{damaged}, rebuilt...)
 	return damaged.close()
 }

@@ -222,14 +222,8 @@ func (s *postgres) Each(ctx context.Context, visit func(events.Event) error) err
 		return err
 	}
 	defer rows.Close()
-	var e events.Event
-	for rows.Next() {
-		if err := rows.Scan(&e.Topic, &e.ID, &e.Source, &e.Timestamp, &e.Payload); err != nil {
-			return err
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
+	if err := eachRow(rows, visit); err != nil {
+		return err
 	}
 	return rows.Err()
 }

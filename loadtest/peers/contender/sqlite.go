@@ -137,6 +137,20 @@ func (s *sqlite) Each(ctx context.Context, visit func(events.Event) error) error
 		return err
 	}
 	defer rows.Close() //nolint:errcheck // Err reports what went wrong.
+	if err := eachRow(rows, visit); err != nil {
+		return err
+	}
+	return rows.Err()
+}
+
+// eachRow visits the rows of a query for topic, id, source, timestamp and
+// payload, whichever database they are of. The caller asks for
+// their error, and closes them.
+func eachRow(rows interface {
+	Next() bool
+	Scan(dest ...any) error
+}, visit func(events.Event) error,
+) error {
 	var e events.Event
 	for rows.Next() {
 		if err := rows.Scan(&e.Topic, &e.ID, &e.Source, &e.Timestamp, &e.Payload); err != nil {
@@ -146,5 +160,5 @@ func (s *sqlite) Each(ctx context.Context, visit func(events.Event) error) error
 			return err
 		}
 	}
-	return rows.Err()
+	return nil
 }
