@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,10 +177,9 @@ func TestAServerThatHangsIsGivenUpAndTriedAgain(t *testing.T) {
 }
 
 func TestAConnectionThatIsCutIsReplaced(t *testing.T) {
-	var requests int
+	var requests atomic.Int32 // A retry has another connection, so another goroutine serves it.
 	c := newServer(t, client.Options{}, func(w http.ResponseWriter, r *http.Request) {
-		requests++
-		if requests == 1 {
+		if requests.Add(1) == 1 {
 			readEvents(t, r)
 			panic(http.ErrAbortHandler) // The event may have been stored, but no answer leaves.
 		}
@@ -187,5 +187,5 @@ func TestAConnectionThatIsCutIsReplaced(t *testing.T) {
 	})
 	_, err := c.Publish(t.Context(), events(1))
 	require.NoError(t, err)
-	require.Equal(t, 2, requests)
+	require.EqualValues(t, 2, requests.Load())
 }

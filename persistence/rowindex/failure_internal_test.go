@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,13 +109,13 @@ func TestClosedIndexSaysSo(t *testing.T) {
 // failingTable fails from some call on.
 type failingTable struct {
 	*table
-	calls int // that succeed
+	calls atomic.Int64 // that succeed; builds and merges run side by side
 }
 
 var errTable = errors.New("the table fails")
 
 func (f *failingTable) fail() error {
-	if f.calls--; f.calls < 0 {
+	if f.calls.Add(-1) < 0 {
 		return errTable
 	}
 	return nil
@@ -149,7 +150,9 @@ func TestOpenThatFailsLeavesTheFilesAndNothingElse(t *testing.T) {
 	descriptors, _ := filepath.Glob("/proc/self/fd/*")
 	for calls := 0; ; calls++ {
 		options := r.options
-		options.Table = &failingTable{r.table, calls}
+		failing := &failingTable{table: r.table}
+		failing.calls.Store(int64(calls))
+		options.Table = failing
 		x, err := Open(t.Context(), r.table.last(), options)
 		if err == nil {
 			require.NoError(t, x.Close())
