@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sekali"
-	"sekali/persistence/writeback"
 )
 
 // Checkpoints move the WAL into the database. Each few MiB are moved by a
@@ -120,7 +119,7 @@ func (s *Store) moveAside() (walState, error) {
 	if err != nil {
 		return wal, err
 	}
-	return wal, s.flushed(writeback.Range(s.file, 0, 0))
+	return wal, s.flushed(s.file.WriteBack())
 }
 
 // flushed handles the error of a flush of the database. After a failed one the

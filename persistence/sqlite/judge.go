@@ -35,9 +35,9 @@ type knownEvent struct {
 	fingerprint uint64
 }
 
-func openJudge(ctx context.Context, path string) (_ *judge, err error) {
+func openJudge(ctx context.Context, path, vfs string) (_ *judge, err error) {
 	j := &judge{}
-	if j.db, err = sql.Open("sqlite", judgeDSN(path)); err != nil {
+	if j.db, err = sql.Open("sqlite", withVFS(judgeDSN(path), vfs)); err != nil {
 		return nil, err
 	}
 	defer func() {

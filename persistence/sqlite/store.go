@@ -50,13 +50,19 @@ type Options struct {
 	Readers    int          // read connections, default 3
 	Logger     *slog.Logger // default: discards
 
-	generationRows int // of the indexes; tests set it
+	// Tests set these.
+	generationRows int    // of the indexes
+	disk           disk   // what is done to files past SQLite
+	vfs            string // name of the VFS of every connection; "" is SQLite's own
 }
 
 func (o Options) withDefaults() Options {
 	o.Readers = cmp.Or(o.Readers, 3)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.disk == nil {
+		o.disk = realDisk{}
 	}
 	return o
 }
@@ -71,7 +77,7 @@ type Store struct {
 	aside *sql.DB
 	// file is the database, opened once more to flush it. It is closed after
 	// SQLite has closed its own: closing it may drop their locks.
-	file *os.File
+	file diskFile
 
 	indexes indexes
 	keys    idKeys
@@ -122,30 +128,30 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 			err = errors.Join(err, s.release())
 		}
 	}()
-	if err := ensureDatabase(dir); err != nil {
+	if err := ensureDatabase(dir, o); err != nil {
 		return nil, err
 	}
-	if s.writer, err = openWriter(ctx, s.path, o.Durability); err != nil {
+	if s.writer, err = openWriter(ctx, s.path, o); err != nil {
 		return nil, err
 	}
-	if s.readers, err = sql.Open("sqlite", readerDSN(s.path)); err != nil {
+	if s.readers, err = sql.Open("sqlite", withVFS(readerDSN(s.path), o.vfs)); err != nil {
 		return nil, fmt.Errorf("open the readers: %w", err)
 	}
 	if err := openReaders(ctx, s.readers, o.Readers); err != nil {
 		return nil, fmt.Errorf("open the readers: %w", err)
 	}
-	if s.writer.judge, err = openJudge(ctx, s.path); err != nil {
+	if s.writer.judge, err = openJudge(ctx, s.path, o.vfs); err != nil {
 		return nil, fmt.Errorf("open the judge: %w", err)
 	}
-	if s.aside, err = openAside(ctx, s.path, o.Durability); err != nil {
+	if s.aside, err = openAside(ctx, s.path, o); err != nil {
 		return nil, fmt.Errorf("open the connection for checkpoints: %w", err)
 	}
-	if s.file, err = os.Open(s.path); err != nil {
+	if s.file, err = o.disk.OpenFile(s.path, os.O_RDONLY, 0); err != nil {
 		return nil, fmt.Errorf("open the database to flush it: %w", err)
 	}
 	w := s.writer
 	s.keys = w.keys
-	s.indexes, err = openIndexes(ctx, dir, w.keys, w.lastSeq, w.tallies.lastID, o.generationRows, o.Logger)
+	s.indexes, err = openIndexes(ctx, dir, w.keys, w.lastSeq, w.tallies.lastID, o)
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +162,8 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 }
 
 // openAside opens a connection that only checkpoints.
-func openAside(ctx context.Context, path string, d Durability) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", writerDSN(path, d))
+func openAside(ctx context.Context, path string, o Options) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", withVFS(writerDSN(path, o.Durability), o.vfs))
 	if err != nil {
 		return nil, err
 	}

@@ -58,8 +58,8 @@ type inBatchEvent struct {
 	event *sekali.Event
 }
 
-func openWriter(ctx context.Context, path string, d Durability) (_ *writer, err error) {
-	db, err := sql.Open("sqlite", writerDSN(path, d))
+func openWriter(ctx context.Context, path string, o Options) (_ *writer, err error) {
+	db, err := sql.Open("sqlite", withVFS(writerDSN(path, o.Durability), o.vfs))
 	if err != nil {
 		return nil, fmt.Errorf("open the writer: %w", err)
 	}
@@ -78,7 +78,7 @@ func openWriter(ctx context.Context, path string, d Durability) (_ *writer, err 
 	if err := checkIdentity(ctx, db); err != nil {
 		return nil, err
 	}
-	if err := checkSettings(ctx, db, d); err != nil {
+	if err := checkSettings(ctx, db, o.Durability); err != nil {
 		return nil, err
 	}
 	if w.keys, err = readKeys(ctx, db); err != nil {
