@@ -54,6 +54,7 @@ type Options struct {
 	generationRows int    // of the indexes
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
+	manual         bool   // no checkpointer: the test does its work
 }
 
 func (o Options) withDefaults() Options {
@@ -157,7 +158,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	w.indexes = s.indexes
 	s.visible.Store(w.lastSeq)
-	s.done.Go(s.checkpointLoop)
+	if !o.manual {
+		s.done.Go(s.checkpointLoop)
+	}
 	return s, nil
 }
 

@@ -1,0 +1,8 @@
+//go:build !race
+
+package sqlite
+
+const (
+	powerLossStates   = 20_000
+	powerLossControls = 500
+)
