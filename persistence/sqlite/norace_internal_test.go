@@ -5,4 +5,5 @@ package sqlite
 const (
 	powerLossStates   = 20_000
 	powerLossControls = 500
+	ioErrorInjections = 1000
 )

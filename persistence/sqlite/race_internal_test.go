@@ -8,4 +8,5 @@ package sqlite
 const (
 	powerLossStates   = 300
 	powerLossControls = 60
+	ioErrorInjections = 60
 )
