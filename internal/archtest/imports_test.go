@@ -49,7 +49,7 @@ var rules = []rule{
 	{
 		"sekali/persistence",
 		[]string{"sekali"},
-		[]string{"modernc.org/sqlite", "github.com/cespare/xxhash", "github.com/dchest/siphash"},
+		[]string{"modernc.org/sqlite", "github.com/cespare/xxhash", "github.com/dchest/siphash", jsontext},
 		"a store knows the domain and its database and nothing of actors or HTTP, so that stores can be exchanged",
 	},
 	{
