@@ -58,6 +58,7 @@ type Options struct {
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
 	watchEvery     time.Duration
+	manual         bool // no checkpointer: the test does its work
 }
 
 func (o Options) withDefaults() Options {
