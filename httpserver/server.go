@@ -54,7 +54,7 @@ type Build struct{ Version, Commit, Date, Go string }
 
 // Options of a Server. Zero values mean the documented defaults.
 type Options struct {
-	MaxBodyBytes   int // request body (default 8 MiB); beyond it 413
+	MaxBodyBytes   int // request body, as sent and decompressed (default 8 MiB); beyond it 413
 	MaxBatchEvents int // events in a request (default 10,000); beyond it 413
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
@@ -92,15 +92,16 @@ const spareWorkers = 1024
 // Server serves the API for a Domain.
 type Server struct {
 	Options
-	domain Domain
-	log    *slog.Logger
-	http   *fasthttp.Server
-	ids    requestIDs
-	bodies bodies
-	waits  waits
-	routes []route
-	plain  map[string][]*route     // those of routes that need no matching
-	answer fasthttp.RequestHandler // answers a request that is there as a whole
+	domain   Domain
+	log      *slog.Logger
+	http     *fasthttp.Server
+	ids      requestIDs
+	bodies   bodies
+	waits    waits
+	decoders decoders
+	routes   []route
+	plain    map[string][]*route     // those of routes that need no matching
+	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve accepts from
@@ -112,6 +113,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.decoders = newDecoders(&s.bodies)
 	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
