@@ -153,7 +153,7 @@ func (s *Server) handleProtocolError(ctx *fasthttp.RequestCtx, err error) {
 		answer = problem(codeRequestTimeout, "the request did not arrive within "+s.ReadTimeout.String())
 	}
 	s.writeError(ctx, answer)
-	ctx.SetConnectionClose()
+	closeUnread(ctx)
 }
 
 func writeJSON(ctx *fasthttp.RequestCtx, status int, body []byte) {

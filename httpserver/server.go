@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -147,10 +146,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if stopped {
 		return ln.Close()
 	}
-	limited := limitedListener{
-		Listener: retryListener{Listener: ln, log: s.log},
-		limit:    int64(s.MaxConnections), open: new(atomic.Int64), ids: s.ids,
-	}
+	limited := newLimitedListener(retryListener{Listener: ln, log: s.log}, s.MaxConnections, s.ids)
 	if err := s.http.Serve(limited); err != nil {
 		return fmt.Errorf("serve http: %w", err)
 	}
@@ -192,7 +188,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	received, err := s.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
-		ctx.SetConnectionClose()
+		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
@@ -238,6 +234,7 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 	s.ids.assign(ctx)
 	setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	closeUnread(ctx)
 	return ctx.Response.StatusCode()
 }
 
