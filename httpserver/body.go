@@ -158,6 +158,7 @@ func (b *bodies) release(ctx *fasthttp.RequestCtx, a *body) {
 // put takes back the memory of a body.
 func (b *bodies) put(a *body) {
 	b.inFlight.Add(-a.charged)
+	overwrite(a.bytes)
 	if cap(a.bytes) <= maxPooledBody {
 		b.pool.Put(a)
 	}

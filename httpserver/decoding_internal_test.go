@@ -71,3 +71,15 @@ func TestADecompressionEndsInTime(t *testing.T) {
 	require.Equal(t, sekali.CodeOverloaded, sekali.CodeOf(err))
 	require.Zero(t, b.inFlight.Load())
 }
+
+// TestADecompressedBodyIsOverwritten is the control of retention for bodies
+// that no handler sees.
+func TestADecompressedBodyIsOverwritten(t *testing.T) {
+	b := &bodies{maxBody: 8 << 20, maxInFlight: 64 << 20}
+	d := newDecoders(b)
+	plain, err := d.decode(codingGzip, gzippedBlanks(t, 100), time.Minute)
+	require.NoError(t, err)
+	retained := plain.bytes
+	b.put(plain)
+	require.Equal(t, bytes.Repeat([]byte("#"), 100), retained)
+}

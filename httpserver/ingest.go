@@ -124,6 +124,7 @@ func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch,
 	b := answers.Get().(*[]byte)
 	*b = s.appendIngestAnswer((*b)[:0], batch, results, prefer)
 	writeJSON(ctx, fasthttp.StatusOK, *b)
+	overwrite(*b)
 	if cap(*b) <= maxPooledText {
 		answers.Put(b)
 	}

@@ -175,6 +175,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // handle answers one request. The contained panic matters because fasthttp
 // does not recover: without it any bug would end the process.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	defer overwriteRequest(ctx) // behind all else
 	start := time.Now()
 	s.ids.assign(ctx)
 	defer func() {
