@@ -61,7 +61,7 @@ var rules = []rule{
 	{
 		"sekali/httpserver",
 		[]string{"sekali", "sekali/webui"},
-		[]string{fasthttp, jsontext},
+		[]string{fasthttp, jsontext, "github.com/klauspost/compress"},
 		"HTTP comes in, calls of the domain go out: the server declares the interfaces that it needs and does not see the actors",
 	},
 	{"sekali/webui", nil, nil, "embedded files need nothing"},
