@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -21,6 +22,7 @@ type config struct {
 	dataDir        string
 	allowAnonymous bool
 	durability     string
+	exposure
 
 	logLevel, logFormat string
 
@@ -47,6 +49,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs --allow-anonymous")
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
 	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
+	c.exposure.defineFlags(f)
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
 	f.StringVar(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
@@ -70,7 +73,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 
 // validate finds what the parsing of single values cannot see.
 func (c *config) validate() error {
-	if err := c.checkListen(); err != nil {
+	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
 		return err
 	}
 	for _, e := range []struct{ name, value, a, b string }{
