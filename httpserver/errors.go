@@ -55,7 +55,7 @@ var ErrorTable = []ErrorInfo{
 	{codeMisdirected, 421, "The request is addressed to a name (`Host`) that the server does not go by.", "Use `localhost` or an address, or start the server with `--allowed-hosts` and the name. Nothing was stored."},
 	{sekali.CodeInvalidEvent, 422, "An event breaks a rule; `detail` lists each fault with its place.", "Mend the events that it names. Nothing of the request was stored."},
 	{codeInvalidQuery, 422, "A query parameter breaks a rule; `detail` lists each fault.", "Mend the parameter."},
-	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
+	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events or bytes in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
 	{codeHeadersTooLarge, 431, "The request line and headers are larger than 8 KiB together.", "Send fewer or shorter headers."},
 	{sekali.CodeInternal, 500, "The server made a mistake. The log has it under the request id.", "Send the request again, with the same ids; report it if it stays."},
 	{sekali.CodeOverloaded, 503, "The server has its limit of events, bytes or connections.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},

@@ -75,6 +75,7 @@ func TestWhatIsNotAConfigurationIsNamed(t *testing.T) {
 		{"--max-batch-events=20001", "must not exceed --max-topic-in-flight-events"},
 		{"--max-in-flight-events=1", "must not exceed"},
 		{"--max-in-flight-bytes=10MiB", "the largest batch takes"},
+		{"--max-topic-in-flight-bytes=10MiB", "the largest batch takes"},
 		{"--config=none.yaml", "none.yaml"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {

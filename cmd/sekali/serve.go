@@ -134,7 +134,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	}
 	if n.system, err = actors.New(ctx, n.store, actors.Options{
 		MaxInFlightEvents: c.maxInFlightEvents, MaxInFlightBytes: int64(c.maxInFlightBytes),
-		MaxTopicInFlightEvents: c.maxTopicInFlightEvents, TopicIdleTimeout: c.topicIdleTimeout,
+		MaxTopicInFlightEvents: c.maxTopicInFlightEvents, MaxTopicInFlightBytes: int64(c.maxTopicInFlightBytes), TopicIdleTimeout: c.topicIdleTimeout,
 		MaxActiveTopics: c.maxActiveTopics, SeenCacheEntries: c.seenCacheEntries, Logger: n.log.With("component", "actors"),
 	}); err != nil {
 		return exitWith(exitStorage, fmt.Errorf("start the actors: %w", err))
