@@ -80,7 +80,7 @@ var rules = []rule{
 	},
 	{
 		"sekali/apptest",
-		[]string{"sekali", "sekali/client", "sekali/internal/prove"},
+		[]string{"sekali", "sekali/client", "sekali/internal/prove", "sekali/internal/testcert"},
 		[]string{"github.com/stretchr/testify"},
 		"black-box tests see the binary as a user does",
 	},
