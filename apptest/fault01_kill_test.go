@@ -116,7 +116,7 @@ func (k *killed) whileStarting(t *testing.T, dir string) {
 // longer than a commit may.
 func (k *killed) underLoad(t *testing.T, s *server, dir string, l *ledger) {
 	t.Helper()
-	run := startLoad(s, l, loadOptions{seed: k.seed + uint64(k.kills())})
+	run := startLoad(s, l, loadOptions{seed: k.seed + uint64(k.kills()), batch: prove.Count(t, "kill-batch", 50, 200)})
 	run.waitAnswers(t, 50)
 	point := k.aim(t, dir)
 	s.kill()
@@ -136,7 +136,8 @@ func (k *killed) aim(t *testing.T, dir string) string {
 	case choice < 4 && within(10*time.Second, func() bool { return modified(t, database) != before }):
 		return "while checkpointing"
 	}
-	<-time.After(time.Duration(k.random.Int64N(int64(600 * time.Millisecond))))
+	longest := time.Duration(prove.Count(t, "kill-milliseconds", 600, 1500)) * time.Millisecond
+	<-time.After(time.Duration(k.random.Int64N(int64(longest))))
 	return "under load"
 }
 

@@ -236,6 +236,7 @@ func (r *reading) row(l *ledger, row *sekali.StoredEvent) {
 		l.wrong.add("event %d is stored and was refused", n)
 	}
 	if seq := r.seqOf(n); seq != 0 {
+		l.wrong.doubled++
 		l.wrong.add("event %d is stored twice, at %d and %d", n, seq, row.Seq)
 	}
 	if want := numbered(n); row.Topic != want.Topic || row.ID != want.ID || !bytes.Equal(row.Payload, want.Payload) {
@@ -258,8 +259,9 @@ func (r *reading) end(l *ledger) {
 
 // mistakes counts what is wrong and keeps the first descriptions.
 type mistakes struct {
-	count int
-	texts []string
+	count   int
+	doubled int // of them events that are stored twice
+	texts   []string
 }
 
 func (m *mistakes) add(format string, args ...any) {

@@ -1,6 +1,7 @@
 package apptest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,11 @@ type loadOptions struct {
 	// goOn lists the codes of refusals after which senders go on; any other
 	// refusal but shutting_down is a failure of the test.
 	goOn []sekali.Code
+	// persistent senders send a request again, with the same ids, until it is
+	// answered.
+	persistent bool
+	// renaming ones do so with other ids, which is a mistake.
+	renaming bool
 }
 
 // load is a number of senders that publish numbered events, one in five of them
@@ -45,6 +51,7 @@ type load struct {
 	stored     atomic.Int64 // of which were new
 	duplicates atomic.Int64 // and of which were not
 	lost       atomic.Int64 // events of requests without an answer
+	unanswered atomic.Int64 // those requests
 	refusals   sync.Map     // *atomic.Int64 by sekali.Code
 	unexpected atomic.Pointer[string]
 }
@@ -86,8 +93,25 @@ func (l *load) send(ctx, stopped context.Context, sender int) {
 			return
 		}
 		l.ledger.sending(r.numbers...)
-		if !l.note(stopped, r, l.publish(ctx, r)) {
+		if !l.deliver(ctx, stopped, r) {
 			return
+		}
+	}
+}
+
+// deliver publishes a request, as often as a persistent sender must, and
+// reports whether to go on.
+func (l *load) deliver(ctx, stopped context.Context, r request) bool {
+	for {
+		err := l.publish(ctx, r)
+		if !l.note(stopped, r, err) {
+			return false
+		}
+		if err == nil || !l.persistent {
+			return true
+		}
+		if l.renaming {
+			r.body = bytes.ReplaceAll(r.body, []byte(`"e-`), []byte(`"e-again-`))
 		}
 	}
 }
@@ -128,7 +152,10 @@ func (l *load) publish(ctx context.Context, r request) error {
 
 // nothingStored lists the refusals that say so; after any other the events may
 // be stored.
-var nothingStored = []sekali.Code{sekali.CodeShuttingDown, sekali.CodeOverloaded, sekali.CodeTopicOverloaded}
+var nothingStored = []sekali.Code{sekali.CodeShuttingDown, sekali.CodeOverloaded, sekali.CodeTopicOverloaded, codeMalformed}
+
+// codeMalformed refuses a request that ends before its end.
+const codeMalformed = sekali.Code("malformed")
 
 // note enters a failure into the ledger and reports whether to go on.
 func (l *load) note(stopped context.Context, r request, err error) bool {
@@ -147,11 +174,14 @@ func (l *load) note(stopped context.Context, r request, err error) bool {
 		}
 	case unanswered && !lost.Unsent():
 		l.lost.Add(int64(len(r.numbers)))
+		l.unanswered.Add(1)
 		l.ledger.lose(r.numbers)
 	}
 	switch {
 	case slices.Contains(l.goOn, code):
 		return rest(stopped)
+	case unanswered && l.persistent:
+		return true
 	case !unanswered && code != sekali.CodeShuttingDown:
 		l.fail(err)
 	}
