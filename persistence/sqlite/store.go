@@ -59,6 +59,7 @@ type Options struct {
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
 	watchEvery     time.Duration
 	tailRows       int // that are checked at every start
+	manual         bool // no checkpointer: the test does its work
 }
 
 func (o Options) withDefaults() Options {
