@@ -58,7 +58,7 @@ type Options struct {
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
 	watchEvery     time.Duration
-	tailRows       int // that are checked at every start
+	tailRows       int  // that are checked at every start
 	manual         bool // no checkpointer: the test does its work
 }
 
