@@ -102,7 +102,8 @@ func (s *Store) openDatabase(ctx context.Context) error {
 	}
 	s.keys = s.writer.keys
 	if !lost {
-		if lost, err = checkLoss(s.dir, &report, s.writer.position(), s.options); err != nil {
+		found := s.writer.position()
+		if lost, err = checkLoss(s.dir, &report, &found, s.options); err != nil {
 			return err
 		}
 	}
@@ -154,7 +155,7 @@ func openConns(ctx context.Context, path string, o Options, n int) (*sql.DB, err
 // what it has not written: so everything that was found in the log is written
 // once more, into the database.
 func (s *Store) beginMark(r *LogReport) error {
-	first := *s.writer.position()
+	first := s.writer.position()
 	first.Relaxed = s.options.Durability == Relaxed
 	if r.Mark != nil {
 		first.turn = r.Mark.turn + 1

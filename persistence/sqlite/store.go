@@ -201,7 +201,7 @@ func (s *Store) noteCommit(at time.Time) error {
 	if s.options.Durability == Relaxed {
 		return nil
 	}
-	return s.mark.note(*s.writer.position())
+	return s.mark.note(s.writer.position())
 }
 
 // Ready returns nil while writes are taken, else the error of every write:
@@ -245,7 +245,7 @@ func (s *Store) settle() error {
 	if err != nil || wal.size > 0 {
 		return err
 	}
-	last := *s.writer.position()
+	last := s.writer.position()
 	last.Clean = true
 	if err := s.mark.note(last); err != nil {
 		return err
