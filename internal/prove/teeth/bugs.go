@@ -21,7 +21,6 @@ var bugs = []bug{
 		Edits: []edit{{
 			"persistence/sqlite/writer.go",
 			`	if err := sqlTx.Commit(); err != nil {
-		_ = sqlTx.Rollback() // as above
 		return sekali.Appended{}, fmt.Errorf("commit: %w", err)
 	}
 `,
@@ -102,7 +101,7 @@ var bugs = []bug{
 	{
 		Name: "posix-locks", Is: "the database is opened and closed in the process while SQLite's locks are of the kind that this drops",
 		Edits: []edit{
-			{"persistence/sqlite/store.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
+			{"persistence/sqlite/start.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
 		},
 		Tests: []tests{{"persistence/sqlite", "."}, {"apptest", "Fault07"}},
 	},
