@@ -26,6 +26,10 @@ var bugs = []bug{
 `,
 			`	go sqlTx.Commit()
 `,
+		}, {
+			"persistence/sqlite/writer.go",
+			"	defer func() { _ = sqlTx.Rollback() }()\n",
+			"",
 		}},
 		Tests: []tests{{"apptest", "Kill"}},
 	},
