@@ -255,6 +255,11 @@ func (s *crashState) check(ctx context.Context, dir string, o Options) (v verdic
 	if v.err = s.write(dir); v.err != nil {
 		return v
 	}
+	return s.open(ctx, dir, o)
+}
+
+// open is check on a directory that has the state already.
+func (s *crashState) open(ctx context.Context, dir string, o Options) (v verdict) {
 	store, err := Open(ctx, dir, o)
 	if err != nil {
 		return verdict{refused: err}

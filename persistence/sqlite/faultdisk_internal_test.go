@@ -50,6 +50,9 @@ func (o Options) on(d *crashvfs.Disk) Options {
 	return o
 }
 
+// walName is the file of the log.
+const walName = databaseFile + "-wal"
+
 // faultOptions are those of all stores of the fault tests: few connections,
 // because they are opened thousands of times, small generations, so that a few
 // hundred rows make segments and merges, and no checkpointer, so that what is done

@@ -9,4 +9,5 @@ const (
 	powerLossStates   = 300
 	powerLossControls = 60
 	ioErrorInjections = 60
+	rotDamages        = 40
 )
