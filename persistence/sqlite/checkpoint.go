@@ -137,7 +137,8 @@ func (s *Store) renewWAL() error {
 	if _, err := s.moveAside(); err != nil {
 		return err
 	}
-	if err := s.flushed(s.file.Sync()); err != nil {
+	// The mark with it: after a loss of power it is then not older than this.
+	if err := s.flushed(errors.Join(s.file.Sync(), s.mark.sync())); err != nil {
 		return err
 	}
 	return s.inTurn(func() error { _, err := s.checkpoint(passive); return err })
@@ -191,7 +192,19 @@ func (s *Store) checkpoint(mode checkpointMode) (walState, error) {
 		wal.size = 0 // the next commit begins it anew
 	}
 	s.walInUse.Store(wal.size)
+	if mode != look && wal.pending == 0 && s.options.Durability == Relaxed && s.mark != nil {
+		return wal, s.noteSynced()
+	}
 	return wal, nil
+}
+
+// noteSynced moves the mark of a relaxed store: a checkpoint syncs the log
+// before it moves it.
+func (s *Store) noteSynced() error {
+	if err := s.mark.note(*s.writer.position()); err != nil {
+		return s.writeFailed("note the checkpoint", err)
+	}
+	return nil
 }
 
 func (s *Store) setBusyTimeout(d time.Duration) error {

@@ -70,6 +70,7 @@ func (j *judge) known(seqs []int64, names map[int64]string) (map[int64]knownEven
 		var workers sync.WaitGroup
 		for w := range min(judgeConns, len(chunks)) {
 			workers.Go(func() {
+				defer contain(&errs[w]) // w is below the number of chunks
 				for i := w; i < len(chunks); i += judgeConns {
 					found[i], errs[i] = j.readChunk(chunks[i], names)
 				}
