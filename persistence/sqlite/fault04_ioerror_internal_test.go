@@ -94,6 +94,7 @@ type trial struct {
 	*life
 	injection *injection
 	ended     bool          // the store has said that it refuses all writes
+	stops     int           // how many have
 	unsure    *sekali.Batch // sent and not acknowledged
 	acked     int           // the last step acknowledged
 }
@@ -155,7 +156,10 @@ func (t *trial) step() error {
 
 // saw notes an error that ends the store.
 func (t *trial) saw(err error) {
-	t.ended = t.ended || sekali.CodeOf(err) == sekali.CodeStorageFailed && err != nil
+	if err != nil && sekali.CodeOf(err) == sekali.CodeStorageFailed && !t.ended {
+		t.ended = true
+		t.stops++
+	}
 }
 
 // restart closes the store, if there is one, and opens it again.
@@ -342,9 +346,7 @@ func (x *ioErrors) try(seed uint64, dir string, i *injection, hook crashvfs.Hook
 	}
 	if n, _ := i.happened(); n > 0 {
 		x.injections++
-		if t.ended {
-			x.stopped++
-		}
+		x.stopped += t.stops
 	}
 	return err
 }

@@ -89,6 +89,11 @@ func (s *Store) openDatabase(ctx context.Context) error {
 		report.Mark = nil // of a store that never held anything
 	}
 	if report.Bytes > 0 {
+		if report.Valid > 0 {
+			if err := rewriteLog(s.options.disk, s.path+"-wal", report.validBytes()); err != nil {
+				return err
+			}
+		}
 		if err := s.keepLog(ctx); err != nil {
 			return err
 		}
@@ -137,9 +142,7 @@ func (s *Store) keepLog(ctx context.Context) (err error) {
 }
 
 // beginMark empties the log and then begins the mark with what the database
-// holds, all of which is synced by then. After a failed fsync the kernel shows
-// what it has not written: so everything that was found in the log is written
-// once more, into the database.
+// holds, all of which is synced by then.
 func (s *Store) beginMark(r *LogReport) error {
 	first := *s.writer.position()
 	first.Relaxed = s.options.Durability == Relaxed
@@ -154,9 +157,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		if wal.size > 0 {
 			s.log.Warn("another program reads the database: its log is emptied later", "log_bytes", wal.size)
 			first.Relaxed = first.Relaxed || r.Mark != nil && r.Mark.Relaxed
-			if err := s.syncLog(); err != nil {
-				return err
-			}
 		}
 	}
 	var err error
@@ -164,17 +164,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		return err
 	}
 	return s.options.disk.SyncDir(s.dir)
-}
-
-func (s *Store) syncLog() error {
-	f, err := s.options.disk.OpenFile(s.path+"-wal", os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	return nil
 }
 
 // openBeside opens everything but the writer.
