@@ -12,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"modernc.org/sqlite"
-
 	"sekali"
 )
 
@@ -50,7 +48,8 @@ type Options struct {
 	Readers    int          // read connections, default 3
 	Logger     *slog.Logger // default: discards
 
-	generationRows int // of the indexes; tests set it
+	generationRows int  // of the indexes; tests set it
+	restoring      bool // by Restore, which is not done
 }
 
 func (o Options) withDefaults() Options {
@@ -100,11 +99,8 @@ var _ sekali.Store = (*Store)(nil)
 // another process has the directory.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	o = o.withDefaults()
-	// With POSIX locks, closing any other descriptor of the database file in
-	// this process would silently drop SQLite's own. Where the kernel has no
-	// OFD locks the library falls back by itself.
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
-		return nil, fmt.Errorf("enable OFD locks: %w", err)
+	if err := enableOFD(); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
@@ -112,6 +108,11 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	lock, err := lockDir(dir)
 	if err != nil {
 		return nil, err
+	}
+	if !o.restoring {
+		if err := refuseUnserved(dir); err != nil {
+			return nil, errors.Join(err, lock.release())
+		}
 	}
 	s := &Store{
 		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock, window: searchWindow, pressure: pressureBytes,

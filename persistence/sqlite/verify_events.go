@@ -282,7 +282,7 @@ func (r *eventReader) row(c *eventChunk, row *eventRow, sum int64) {
 	}
 	c.sums[idColumn] += rowindex.EntrySum(key, row.seq)
 	c.sums[topicColumn] += rowindex.EntrySum(uint64(row.topic), row.seq)
-	c.content += rowindex.EntrySum(uint64(sum), row.seq)
+	c.content += eventSum(row.seq, sum)
 
 	topic := r.verifier.topics[row.topic] // the map does not change any more
 	if topic == nil {
