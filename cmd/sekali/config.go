@@ -22,6 +22,8 @@ type config struct {
 	allowAnonymous bool
 	durability     string
 
+	allowFileSystem, acceptLoss string
+
 	logLevel, logFormat string
 
 	maxBodyBytes           byteSize
@@ -48,6 +50,8 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
 	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
+	f.StringVar(&c.allowFileSystem, "allow-file-system", "", "`type` of file system to take although it is known not to keep what it is told to, like nfs or fuse; the refusal names it")
+	f.StringVar(&c.acceptLoss, "accept-loss", "", "`id` of a loss of acknowledged events, as the refusal to start names it, to go on after; any other loss is refused all the same")
 	f.StringVar(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
 	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body; beyond it 413 body_too_large")

@@ -151,7 +151,7 @@ func (b *backup) full(ctx context.Context) (err error) {
 	if err := os.Rename(partial, b.dir); err != nil {
 		return fmt.Errorf("give the backup its name: %w", err)
 	}
-	return syncDir(filepath.Clean(parent))
+	return realDisk{}.SyncDir(filepath.Clean(parent))
 }
 
 // fill copies everything into a new database.
@@ -234,10 +234,11 @@ func (b *backup) newManifest(before *Manifest) (*Manifest, error) {
 	m := &Manifest{
 		Format: manifestFormat, Product: "sekali", Version: b.Version, Schema: schemaVersion, Store: b.snap.store,
 		Created: b.start.UTC(), Updated: b.start.UTC(),
-		Events: b.snap.lastSeq, LastSeq: b.snap.lastSeq, LastBatch: b.snap.lastBatch, LastDuplicate: b.snap.lastDuplicate,
+		LastSeq: b.snap.lastSeq, LastBatch: b.snap.lastBatch, LastDuplicate: b.snap.lastDuplicate,
 		Topics: int64(len(b.snap.topics)),
 	}
 	for i := range b.snap.topics {
+		m.Events += b.snap.topics[i].unique
 		m.Duplicates += b.snap.topics[i].duplicates
 		m.Conflicts += b.snap.topics[i].conflicts
 	}

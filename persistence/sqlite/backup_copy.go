@@ -28,7 +28,7 @@ type backupTarget struct {
 // backup before it was synced and its directory renamed.
 func createTarget(dir string) (*backupTarget, error) {
 	path := filepath.Join(dir, databaseFile)
-	if err := createDatabase(path); err != nil {
+	if err := createDatabase(path, ""); err != nil {
 		return nil, fmt.Errorf("create the database of the backup: %w", err)
 	}
 	return openTarget(path, commonOptions+"&mode=rw&_txlock=immediate&_journal_mode=MEMORY&_synchronous=OFF&_pragma=locking_mode(exclusive)")

@@ -124,7 +124,7 @@ func writeFileDurably(path string, text []byte) (err error) {
 	if err := os.Rename(temporary, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return realDisk{}.SyncDir(filepath.Dir(path))
 }
 
 // describe reads a file for the manifest. A file that is not there is nil.

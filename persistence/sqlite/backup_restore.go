@@ -118,7 +118,7 @@ func (r *restore) copyAll(ctx context.Context) (err error) {
 	if err := r.checkDestination(); err != nil {
 		return err
 	}
-	if err := makeRestoredDir(r.dir); err != nil {
+	if err := makeDir(r.dir, realDisk{}); err != nil {
 		return err
 	}
 	if err := checkRoom(r.dir, r.room()); err != nil {
@@ -133,7 +133,7 @@ func (r *restore) copyAll(ctx context.Context) (err error) {
 	if err := writeFileDurably(filepath.Join(r.dir, restoringFile), []byte(words)); err != nil {
 		return err
 	}
-	if err := removeIfExists(filepath.Join(r.dir, databaseFile+"-shm"), filepath.Join(r.dir, logFile)); err != nil {
+	if err := removeIfExists(realDisk{}, filepath.Join(r.dir, databaseFile+"-shm"), filepath.Join(r.dir, logFile)); err != nil {
 		return err
 	}
 	for _, name := range r.names() {
@@ -141,7 +141,7 @@ func (r *restore) copyAll(ctx context.Context) (err error) {
 			return fmt.Errorf("copy %s: %w", name, err)
 		}
 	}
-	return syncDir(r.dir)
+	return realDisk{}.SyncDir(r.dir)
 }
 
 // names are the files of the backup: those of the manifest, and the database
@@ -185,14 +185,6 @@ func (r *restore) checkDestination() error {
 		}
 	}
 	return nil
-}
-
-// makeRestoredDir creates the directory and makes its name durable.
-func makeRestoredDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(filepath.Clean(dir)))
 }
 
 // copyFile copies a file, syncs it and compares it with the manifest.
@@ -248,12 +240,12 @@ func (r *restore) complete(ctx context.Context) (err error) {
 		return err
 	}
 	m := r.manifest
-	if lastSeq != m.LastSeq || totals.Unique != m.Events || totals.Duplicates != m.Duplicates || totals.Topics != m.Topics {
+	if lastSeq < m.LastSeq || totals.Unique != m.Events || totals.Duplicates != m.Duplicates || totals.Topics != m.Topics {
 		return fmt.Errorf("it holds %d events up to seq %d and %d repeats in %d topics, the backup %d, %d, %d and %d",
 			totals.Unique, lastSeq, totals.Duplicates, totals.Topics, m.Events, m.LastSeq, m.Duplicates, m.Topics)
 	}
 	if err := os.Remove(filepath.Join(r.dir, restoringFile)); err != nil {
 		return err
 	}
-	return syncDir(r.dir)
+	return realDisk{}.SyncDir(r.dir)
 }

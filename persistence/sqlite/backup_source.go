@@ -76,6 +76,7 @@ type snapshot struct {
 	recent []tallyRow // the newest rows of duplicates, which may still be added to
 
 	lastSeq, lastBatch, lastDuplicate int64
+	floor                             int64 // seqs up to here may be missing: a loss was accepted
 	store                             string
 }
 
@@ -106,6 +107,9 @@ func (s *backupSource) snapshot(ctx context.Context) (*snapshot, error) {
 			sum := sha256.Sum256([]byte(m[1]))
 			snap.store = hex.EncodeToString(sum[:8])
 		}
+	}
+	if snap.floor, _, err = readFloor(ctx, tx); err != nil {
+		return nil, err
 	}
 	if snap.topics, err = topicRows(ctx, tx); err != nil {
 		return nil, err
@@ -174,6 +178,7 @@ func (s *backupSource) events(ctx context.Context, snap *snapshot, after, last i
 	defer func() { _ = rows.Close() }() // rows.Err has the error
 	p := &eventPage{args: make([]any, 0, (last-after)*eventColumnCount)}
 	var scratch []byte
+	next := after + 1
 	for rows.Next() {
 		var (
 			r   eventRow
@@ -187,15 +192,24 @@ func (s *backupSource) events(ctx context.Context, snap *snapshot, after, last i
 		if actual, scratch = r.checksum(scratch); actual != sum {
 			return nil, fmt.Errorf("event %d: %w; 'sekali verify' finds all such rows once the server is stopped", r.seq, errRowDamaged)
 		}
+		if err := snap.gap(next, r.seq-1); err != nil {
+			return nil, err
+		}
+		next = r.seq + 1
 		p.add(&r, sum)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if int64(p.rows) != last-after {
-		return nil, fmt.Errorf("of the events %d to %d there are only %d: %w", after+1, last, p.rows, errRowDamaged)
+	return p, snap.gap(next, last)
+}
+
+// gap is an error when events are missing that no accepted loss explains.
+func (s *snapshot) gap(first, last int64) error {
+	if first > last || last <= s.floor {
+		return nil
 	}
-	return p, nil
+	return fmt.Errorf("the events %d to %d are missing: %w", first, last, errRowDamaged)
 }
 
 func (p *eventPage) add(r *eventRow, sum int64) {

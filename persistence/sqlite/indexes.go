@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 
 	"github.com/cespare/xxhash/v2"
@@ -47,21 +46,17 @@ var indexColumns = map[string][]rowindex.Column{
 const indexFolder = "index"
 
 // openIndexes brings the indexes to the state of the tables, whose newest rows
-// are lastSeq and lastTally. generation is the size of a generation, 0 for the
-// usual one.
-func openIndexes(ctx context.Context, dir string, keys idKeys, lastSeq, lastTally int64, generation int, log *slog.Logger) (x indexes, err error) {
+// are lastSeq and lastTally.
+func openIndexes(ctx context.Context, dir string, keys idKeys, lastSeq, lastTally int64, opt Options) (x indexes, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, x.close())
 		}
 	}()
-	if x.tables, err = sql.Open("sqlite", readerDSN(filepath.Join(dir, databaseFile))); err != nil {
+	if x.tables, err = openConns(ctx, filepath.Join(dir, databaseFile), opt, tableConns); err != nil {
 		return x, err
 	}
-	if err := openReaders(ctx, x.tables, tableConns); err != nil {
-		return x, err
-	}
-	o := rowindex.Options{Dir: filepath.Join(dir, indexFolder), GenerationRows: generation, Logger: log}
+	o := rowindex.Options{Dir: filepath.Join(dir, indexFolder), GenerationRows: opt.generationRows, Logger: opt.Logger}
 	o.Name, o.Columns, o.Table = eventsIndex, indexColumns[eventsIndex], &eventsTable{x.tables, keys}
 	if x.events, err = rowindex.Open(ctx, lastSeq, o); err != nil {
 		return x, err

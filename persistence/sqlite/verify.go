@@ -59,6 +59,11 @@ func verifyLocked(ctx context.Context, dir string, o VerifyOptions) (*VerifyRepo
 	if err := v.run(ctx); err != nil {
 		return nil, fmt.Errorf("verify %s: %w", dir, err)
 	}
+	if m == nil || v.withLog {
+		if err := v.checkLog(); err != nil {
+			return nil, fmt.Errorf("verify %s: %w", dir, err)
+		}
+	}
 	if m != nil {
 		if err := v.checkBackup(m); err != nil {
 			return nil, fmt.Errorf("verify %s: %w", dir, err)
@@ -83,8 +88,12 @@ type verifier struct {
 	withLog bool // the log belongs to the database
 	db      *sql.DB
 	keys    idKeys
-	report  *VerifyReport
-	start   time.Time
+	// Seqs and transactions up to here may be missing: a loss was accepted.
+	floorSeq, floorBatch int64
+
+	report *VerifyReport
+	start  time.Time
+	read   bool // all of it: nothing was so damaged that it ended early
 
 	mu     sync.Mutex // guards report and topics while goroutines read
 	topics map[int64]*topicCheck
@@ -123,6 +132,7 @@ func (v *verifier) run(ctx context.Context) error {
 			return err
 		}
 	}
+	v.read = true
 	return nil
 }
 
@@ -216,6 +226,9 @@ func (v *verifier) checkStructure(ctx context.Context) error {
 	if err == nil {
 		v.keys, err = readKeys(ctx, v.db)
 	}
+	if err == nil {
+		v.floorSeq, v.floorBatch, err = readFloor(ctx, v.db)
+	}
 	if err != nil {
 		v.find(FindingDatabase, "%s", err)
 		return errPartUseless
@@ -252,6 +265,27 @@ func texts(ctx context.Context, db *sql.DB, query string) (all []string, err err
 		all = append(all, s)
 	}
 	return all, rows.Err()
+}
+
+// checkLog looks for transactions that the log has lost: those that it proves
+// itself, and those that the high-water mark has noted.
+func (v *verifier) checkLog() error {
+	r, err := AuditLog(v.dir)
+	if err != nil {
+		return err
+	}
+	v.report.LogBytes, v.report.LogTransactions = r.Bytes, r.Commits
+	var found *Mark
+	if v.read {
+		found = &Mark{
+			Batch: max(v.report.LastBatch, v.floorBatch), Seq: max(v.report.LastSeq, v.floorSeq), Repeats: v.report.Duplicates,
+			database: v.keys.stamp(0),
+		}
+	}
+	if _, err := checkLoss(v.dir, &r, found, Options{}); err != nil {
+		v.find(FindingLog, "%s", err)
+	}
+	return nil
 }
 
 // checkPages has SQLite look at the structure of all its pages.

@@ -259,6 +259,10 @@ func (r *eventReader) missing(first, last int64) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if last <= r.floorSeq {
+		r.report.AcceptedMissing += last - first + 1
+		return
+	}
 	example := fmt.Sprintf("seq %d", first)
 	if last > first {
 		example = fmt.Sprintf("seq %d to %d", first, last)

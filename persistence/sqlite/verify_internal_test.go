@@ -307,6 +307,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			require.NoError(t, os.CopyFS(dir, os.DirFS(sound)))
+			require.NoError(t, os.Remove(filepath.Join(dir, markName))) // it would find some of this, too
 			tc.spoil(t, dir)
 			r := verified(t, dir)
 			var kinds []FindingKind
@@ -320,6 +321,65 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			require.Contains(t, strings.Join(all, "\n"), tc.says)
 		})
 	}
+}
+
+func TestVerifyFindsALogThatLostTransactions(t *testing.T) {
+	sound := filled(t)
+	for name, spoil := range map[string]func(t *testing.T, dir, log string, size int64){
+		"a log cut off, by the mark": func(t *testing.T, _, log string, size int64) {
+			require.NoError(t, os.Truncate(log, size/2))
+		},
+		"no log, by the mark": func(t *testing.T, _, log string, _ int64) {
+			require.NoError(t, os.Remove(log))
+		},
+		"a flipped bit, by the log itself": func(t *testing.T, dir, log string, size int64) {
+			require.NoError(t, os.Remove(filepath.Join(dir, markName)))
+			flip(t, log, size/3)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.CopyFS(dir, os.DirFS(sound)))
+			log := filepath.Join(dir, logFile)
+			info, err := os.Stat(log)
+			require.NoError(t, err)
+			spoil(t, dir, log, info.Size())
+			before := fingerprints(t, dir)
+			r := verified(t, dir)
+			require.NotEmpty(t, r.Findings)
+			require.Equal(t, FindingLog, r.Findings[0].Kind)
+			require.Contains(t, r.Findings[0].Examples[0], "acknowledged events are missing")
+			require.Equal(t, before, fingerprints(t, dir))
+		})
+	}
+}
+
+// TestEventsWhoseLossWasAcceptedAreNotMissing: their numbers are not given again.
+func TestEventsWhoseLossWasAcceptedAreNotMissing(t *testing.T) {
+	dir, place := filled(t), filepath.Join(t.TempDir(), "b")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, indexFolder)))
+	require.NoError(t, os.Remove(filepath.Join(dir, logFile)))
+	_, err := Open(t.Context(), dir, Options{})
+	var loss *LossError
+	require.ErrorAs(t, err, &loss)
+	s := openTest(t, dir, Options{AcceptLoss: loss.ID})
+	appendRepeated(t, s, 5000, 100)
+	require.NoError(t, s.Close())
+	r := verified(t, dir)
+	require.Empty(t, r.Findings)
+	require.EqualValues(t, 1300, r.LastSeq)
+	require.EqualValues(t, 1300, r.Events+r.AcceptedMissing)
+	require.Positive(t, r.AcceptedMissing)
+
+	backup := backedUp(t, dir, place, BackupOptions{page: 64})
+	require.Equal(t, r.Content, backup.Manifest.Content)
+	restored := filepath.Join(t.TempDir(), "data")
+	_, err = Restore(t.Context(), place, restored, RestoreOptions{})
+	require.NoError(t, err)
+	require.Equal(t, r.Content, verified(t, restored).Content)
+	damage(t, dir, `delete from events where seq = 1250`)
+	_, err = Backup(t.Context(), dir, filepath.Join(t.TempDir(), "b"), BackupOptions{})
+	require.ErrorContains(t, err, "the events 1250 to 1250 are missing")
 }
 
 // flip flips a bit of a byte in a file.
