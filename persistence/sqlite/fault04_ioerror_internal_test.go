@@ -340,7 +340,11 @@ func (x *ioErrors) try(seed uint64, dir string, i *injection, hook crashvfs.Hook
 			x.lost++
 		}
 		if verdict := errors.Join(v.refused, v.err); verdict != nil {
-			err = errors.Join(err, fmt.Errorf("after a loss of power that left %+v: %w", s.survival, verdict))
+			saved := ""
+			if !x.hidden {
+				saved = s.save()
+			}
+			err = errors.Join(err, fmt.Errorf("after a loss of power that left %+v: %w; %s", s.survival, verdict, saved))
 			break
 		}
 	}
