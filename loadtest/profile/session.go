@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"sekali/client"
+	"sekali/internal/progress"
 	"sekali/loadtest"
 	"sekali/loadtest/generator"
-	"sekali/loadtest/progress"
 	"sekali/loadtest/result"
 )
 
