@@ -28,6 +28,9 @@ type Options struct {
 	// MaxTopicInFlightEvents bounds the events of one topic in flight (default
 	// 20,000); beyond it CodeTopicOverloaded.
 	MaxTopicInFlightEvents int
+	// MaxTopicInFlightBytes bounds their memory (default 160 MiB); beyond it
+	// CodeTopicOverloaded.
+	MaxTopicInFlightBytes int64
 	// TopicIdleTimeout is the time after which an unused topic's actor is
 	// stopped and its memory freed (default 1 minute).
 	TopicIdleTimeout time.Duration
@@ -47,6 +50,7 @@ func (o Options) withDefaults() Options {
 	o.MaxInFlightEvents = cmp.Or(o.MaxInFlightEvents, 30_000)
 	o.MaxInFlightBytes = cmp.Or(o.MaxInFlightBytes, 256<<20)
 	o.MaxTopicInFlightEvents = cmp.Or(o.MaxTopicInFlightEvents, 20_000)
+	o.MaxTopicInFlightBytes = cmp.Or(o.MaxTopicInFlightBytes, 160<<20)
 	o.TopicIdleTimeout = cmp.Or(o.TopicIdleTimeout, time.Minute)
 	o.MaxActiveTopics = cmp.Or(o.MaxActiveTopics, 10_000)
 	o.SeenCacheEntries = cmp.Or(o.SeenCacheEntries, 131_072)

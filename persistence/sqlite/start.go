@@ -49,7 +49,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.visible.Store(s.writer.lastSeq)
-	s.run("checkpoints", s.checkpointLoop)
+	if !o.manual {
+		s.run("checkpoints", s.checkpointLoop)
+	}
 	s.run("the watch over the files", s.watchLoop)
 	if s.scrubber != nil {
 		s.run("the check of all events", s.scrub)

@@ -58,9 +58,10 @@ type Options struct {
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
 	watchEvery     time.Duration
-	tailRows       int // that are checked at every start
+	tailRows       int  // that are checked at every start
+	manual         bool // no checkpointer: the test does its work
 
-	restoring bool // by Restore, which is not done
+	restoring bool // set by Restore, which is not done yet
 }
 
 func (o Options) withDefaults() Options {
