@@ -317,7 +317,7 @@ func (m *Manifest) describeFiles(dir string, name string) error {
 func (b *backup) copyKeys(dir string, m *Manifest) error {
 	text, err := os.ReadFile(filepath.Join(b.report.Source, keysFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return b.checkNeverHadKeys()
 	}
 	if err != nil {
 		return fmt.Errorf("read the keys: %w", err)
@@ -328,6 +328,15 @@ func (b *backup) copyKeys(dir string, m *Manifest) error {
 		return fmt.Errorf("copy the keys: %w", err)
 	}
 	m.Files = append(m.Files, f)
+	return nil
+}
+
+// checkNeverHadKeys is an error when the keys are gone: what is restored from a
+// backup without them would be open to anybody.
+func (b *backup) checkNeverHadKeys() error {
+	if info, err := os.Stat(filepath.Join(b.report.Source, "keys.lock")); err == nil && info.Size() > 0 {
+		return fmt.Errorf("%s is missing although there were keys; put it back from an older backup", keysFile)
+	}
 	return nil
 }
 
