@@ -115,8 +115,8 @@ func (n *node) readValue(v *values.Value) error {
 	}
 	list := n.do("GET", "/events?"+filter.Encode(), "")
 	var events []rawStored
-	if err := json.Unmarshal(list.body, &events); err != nil || len(events) != 1 {
-		return fmt.Errorf("battery.txt:%d: %v, the list is %.300s", v.Line, err, list.body)
+	if json.Unmarshal(list.body, &events) != nil || len(events) != 1 {
+		return fmt.Errorf("battery.txt:%d: the list is %.300s", v.Line, list.body)
 	}
 	var single rawStored
 	if err := json.Unmarshal(one.body, &single); err != nil {

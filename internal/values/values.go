@@ -53,16 +53,16 @@ func (v *Value) ID() string { return "e" + strconv.Itoa(v.Line) }
 
 // Member returns the member of the value's event as JSON: Raw for its own field.
 func (v *Value) Member(field string) string {
-	switch {
-	case field == v.Field:
+	switch field {
+	case v.Field:
 		return v.Raw
-	case field == "topic":
+	case "topic":
 		return `"` + v.Topic() + `"`
-	case field == "event_id":
+	case "event_id":
 		return `"` + v.ID() + `"`
-	case field == "timestamp":
+	case "timestamp":
 		return `"2025-10-24T10:30:00Z"`
-	case field == "source":
+	case "source":
 		return `"battery"`
 	}
 	return `{}`
