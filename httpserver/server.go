@@ -247,11 +247,12 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": what is too large, or would be
-// refused whatever it says, is refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is not well framed, too large,
+// or would be refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	var err error
+	err := checkProtocol(ctx)
 	switch {
+	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
 		err = s.bodies.tooLarge()
 	case ctx.IsPost():
