@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // Ingester takes events. It owns them from the call on and returns their
@@ -49,6 +50,22 @@ type Domain interface {
 	Monitor
 }
 
+// Keys knows the keys of the API. Requests need one from the moment Required
+// reports true, and for ever. Authenticate returns an error with
+// CodeUnauthorized for a token that is not accepted; it does not keep the token.
+//
+// The other methods are those of the admin API. Their changes are in force when
+// they return.
+type Keys interface {
+	Required() bool
+	Authenticate(token []byte) (*access.Grant, error)
+
+	Keys() []access.Key
+	Create(spec access.Spec) (access.Key, access.Token, error)
+	Revoke(nameOrID string) ([]access.Key, error)
+	Rotate(nameOrID string, overlap time.Duration) (access.Key, access.Token, error)
+}
+
 // Build describes the running binary.
 type Build struct{ Version, Commit, Date, Go string }
 
@@ -64,9 +81,11 @@ type Options struct {
 	ReadTimeout          time.Duration // for receiving one request (default 30 s); beyond it 408
 	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
 	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
-	Durability           string        // shown in /stats and in answers unless it is "durable"
-	Build                Build
-	Logger               *slog.Logger // default: discards
+	// Keys decides who may do what; nil serves everybody who reaches the server.
+	Keys       Keys
+	Durability string // shown in /stats and in answers unless it is "durable"
+	Build      Build
+	Logger     *slog.Logger // default: discards
 }
 
 func (o Options) withDefaults() Options {
@@ -99,6 +118,7 @@ type Server struct {
 	bodies bodies
 	waits  waits
 	routes []route
+	denied deniedLog
 	plain  map[string][]*route     // those of routes that need no matching
 	answer fasthttp.RequestHandler // answers a request that is there as a whole
 
@@ -125,7 +145,7 @@ func New(domain Domain, o Options) *Server {
 		IdleTimeout:                  o.IdleTimeout,
 		MaxRequestBodySize:           o.MaxBodyBytes,
 		StreamRequestBody:            true, // bodies.receive reads it, and keeps to the limit
-		HeaderReceived:               s.bodies.headerReceived,
+		HeaderReceived:               s.headerReceived,
 		ExpectHandler:                s.handleExpect,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
@@ -187,7 +207,18 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.logRequest(ctx, start)
 	}()
 	setSecurityHeaders(ctx)
-	received, err := s.receive(ctx)
+	if err := checkProtocol(ctx); err != nil {
+		s.writeError(ctx, err)
+		ctx.SetConnectionClose()
+		return
+	}
+	pass, err := s.authorize(ctx)
+	if err != nil {
+		s.deny(ctx, err)
+		return
+	}
+	defer pass.end()
+	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
 		ctx.SetConnectionClose()
@@ -201,17 +232,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 // every request.
 func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("request", "method", string(ctx.Method()), "path", string(ctx.Path()),
+		s.log.Debug("request", "method", string(ctx.Method()), "path", access.Redact(string(ctx.Path())),
 			"status", ctx.Response.StatusCode(), "duration", time.Since(start).String(), "request_id", requestID(ctx))
 	}
-}
-
-// receive takes in a request whose header has been read.
-func (s *Server) receive(ctx *fasthttp.RequestCtx) (*body, error) {
-	if err := checkProtocol(ctx); err != nil {
-		return nil, err
-	}
-	return s.bodies.receive(ctx)
 }
 
 func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
@@ -223,8 +246,10 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 // handleExpect answers "Expect: 100-continue": what is too large, or would be
 // refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	var err error
+	pass, err := s.authorize(ctx)
+	pass.end() // the handler begins anew
 	switch {
+	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
 		err = s.bodies.tooLarge()
 	case ctx.IsPost():
@@ -236,6 +261,7 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 	s.ids.assign(ctx)
 	setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	s.denied.note(s.log, ctx, err)
 	return ctx.Response.StatusCode()
 }
 
