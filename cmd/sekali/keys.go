@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -222,23 +223,36 @@ func oneKey(cmd *cobra.Command, args []string) error {
 // rateValue is a flag like 1000/s, in events a second.
 type rateValue float64
 
-// String writes it as it is read.
+// rateUnits are how rates are written, in seconds.
+var rateUnits = []struct {
+	name    string
+	seconds float64
+}{{"s", 1}, {"m", 60}, {"h", 3600}}
+
+// String writes it as it is read, in the first unit that gives a whole number.
 func (r *rateValue) String() string {
 	if *r == 0 {
 		return "0"
+	}
+	for _, unit := range rateUnits {
+		if n := float64(*r) * unit.seconds; math.Abs(n-math.Round(n)) < 1e-6*n {
+			return strconv.FormatFloat(math.Round(n), 'f', 0, 64) + "/" + unit.name
+		}
 	}
 	return strconv.FormatFloat(float64(*r), 'g', -1, 64) + "/s"
 }
 
 // Set implements pflag.Value.
 func (r *rateValue) Set(s string) error {
-	number, unit, given := strings.Cut(s, "/")
-	seconds := map[string]float64{"s": 1, "m": 60, "h": 3600}[unit]
-	if !given {
-		seconds = 1
+	number, name, given := strings.Cut(s, "/")
+	seconds := 0.0
+	for _, unit := range rateUnits {
+		if unit.name == name || !given && unit.name == "s" {
+			seconds = unit.seconds
+		}
 	}
 	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || seconds == 0 || n < 0 {
+	if err != nil || seconds == 0 || math.IsNaN(n) || n < 0 {
 		return fmt.Errorf("%q is not a rate; write it like 1000/s, 60/m or 5000/h", s)
 	}
 	*r = rateValue(n / seconds)
