@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"sekali"
 	"sekali/internal/prove"
 )
 
@@ -88,9 +89,16 @@ func (s *server) ask(method, path, authorization, body string) (int, []byte) {
 	return response.StatusCode, text
 }
 
+func encoded(t testing.TB, e sekali.Event) string {
+	t.Helper()
+	body, err := encode(e)
+	require.NoError(t, err)
+	return string(body)
+}
+
 // everyRequest is each endpoint, and what is none.
 func everyRequest(t testing.TB) [][3]string {
-	one := string(encode(t, event("t", "1")))
+	one := encoded(t, event("t", "1"))
 	return [][3]string{
 		{"POST", "/publish", one},
 		{"POST", "/publish", "["},
@@ -177,7 +185,7 @@ func TestFault12ControlNoSecretInLogs(t *testing.T) {
 	key := createKey(t, dir, "k", "publish,read")
 	becomes(t, s.Client, http.StatusUnauthorized)
 	planted := event("t", key.secret()) // an event's id: on disk and in an answer
-	status, _ := s.ask("POST", "/publish", "Bearer "+key.Key, string(encode(t, planted)))
+	status, _ := s.ask("POST", "/publish", "Bearer "+key.Key, encoded(t, planted))
 	require.Equal(t, http.StatusOK, status)
 	_, answer := s.ask("GET", "/events", "Bearer "+key.Key, "")
 	found.add("answer", answer)

@@ -152,7 +152,13 @@ func writePrivate(ctx *fasthttp.RequestCtx, status int, answer any) error {
 // readAdminBody reads a JSON object without members that it does not know: a
 // misspelt limit must not make a key without one.
 func readAdminBody(ctx *fasthttp.RequestCtx, into any) error {
-	if err := checkIngestHeaders(&ctx.Request.Header); err != nil {
+	switch coding, err := contentCoding(&ctx.Request.Header); {
+	case err != nil:
+		return err
+	case coding != codingIdentity:
+		return problem(codeUnsupportedEncoding, "the body is compressed; send it plain")
+	}
+	if err := checkContentType(&ctx.Request.Header); err != nil {
 		return err
 	}
 	err := json.Unmarshal(ctx.PostBody(), into, json.RejectUnknownMembers(true))

@@ -47,7 +47,7 @@ func (p pass) end() {
 // Topics are not looked at here: those of events are in the body.
 func (s *Server) authorize(ctx *fasthttp.RequestCtx) (pass, error) {
 	needs := anyKey
-	if !s.locked() {
+	if !s.locked() || s.isPreflight(ctx) {
 		return pass{}, nil
 	}
 	if r, _, err := s.find(ctx); err == nil {
@@ -118,7 +118,7 @@ const (
 // small is thrown away as it comes, from what is large the server hangs up.
 func (s *Server) deny(ctx *fasthttp.RequestCtx, err error) {
 	if !s.throwBodyAway(ctx) {
-		ctx.SetConnectionClose()
+		closeUnread(ctx)
 	}
 	s.writeError(ctx, err)
 	s.denied.note(s.log, ctx, err)

@@ -251,3 +251,17 @@ func TestTurningAwayIsLoggedWithoutTheSecret(t *testing.T) {
 }
 
 var _ httpserver.Keys = (*access.Guard)(nil)
+
+// TestAPreflightNeedsNoKey: browsers ask without the key that the page sends.
+func TestAPreflightNeedsNoKey(t *testing.T) {
+	l := withKeys(t, access.Options{})
+	key := l.key(t, "k", access.Read)
+	l.http.CORSOrigins = []string{listedOrigin}
+	n := start(t, l.setup)
+	require.Equal(t, http.StatusNoContent, n.preflight(listedOrigin).status)
+	refused(t, n.preflight("https://evil.test"), http.StatusForbidden, "forbidden_origin")
+	a := n.do("GET", "/stats", "", "Origin: "+listedOrigin)
+	refused(t, a, http.StatusUnauthorized, "unauthorized")
+	require.Equal(t, listedOrigin, a.header.Get("Access-Control-Allow-Origin"), "the page reads why")
+	require.Equal(t, http.StatusOK, n.do("GET", "/stats", "", "Origin: "+listedOrigin, key).status)
+}

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -71,7 +70,7 @@ type Build struct{ Version, Commit, Date, Go string }
 
 // Options of a Server. Zero values mean the documented defaults.
 type Options struct {
-	MaxBodyBytes   int // request body (default 8 MiB); beyond it 413
+	MaxBodyBytes   int // request body, as sent and decompressed (default 8 MiB); beyond it 413
 	MaxBatchEvents int // events in a request (default 10,000); beyond it 413
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
@@ -81,11 +80,20 @@ type Options struct {
 	ReadTimeout          time.Duration // for receiving one request (default 30 s); beyond it 408
 	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
 	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
+	Durability           string        // shown in /stats and in answers unless it is "durable"
+	Certificate          Certificate   // what to show over TLS; nil means plain HTTP
+	// AllowedHosts are the names, beside addresses and names that public DNS
+	// does not hold, that requests may be addressed to (see ValidHost); others
+	// get 421. On a loopback address only localhost and loopback addresses need
+	// no listing.
+	AllowedHosts []string
+	// CORSOrigins are the origins (see ValidOrigin) whose pages may use the
+	// server; pages of others get 403.
+	CORSOrigins []string
 	// Keys decides who may do what; nil serves everybody who reaches the server.
-	Keys       Keys
-	Durability string // shown in /stats and in answers unless it is "durable"
-	Build      Build
-	Logger     *slog.Logger // default: discards
+	Keys   Keys
+	Build  Build
+	Logger *slog.Logger // default: discards
 }
 
 func (o Options) withDefaults() Options {
@@ -111,16 +119,18 @@ const spareWorkers = 1024
 // Server serves the API for a Domain.
 type Server struct {
 	Options
-	domain Domain
-	log    *slog.Logger
-	http   *fasthttp.Server
-	ids    requestIDs
-	bodies bodies
-	waits  waits
-	routes []route
-	denied deniedLog
-	plain  map[string][]*route     // those of routes that need no matching
-	answer fasthttp.RequestHandler // answers a request that is there as a whole
+	domain   Domain
+	log      *slog.Logger
+	http     *fasthttp.Server
+	ids      requestIDs
+	bodies   bodies
+	waits    waits
+	decoders decoders
+	hosts    hostRule
+	routes   []route
+	denied   deniedLog
+	plain    map[string][]*route     // those of routes that need no matching
+	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve accepts from
@@ -132,6 +142,8 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.decoders = newDecoders(&s.bodies)
+	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
@@ -165,9 +177,10 @@ func (s *Server) Serve(ln net.Listener) error {
 	if stopped {
 		return ln.Close()
 	}
-	limited := limitedListener{
-		Listener: retryListener{Listener: ln, log: s.log},
-		limit:    int64(s.MaxConnections), open: new(atomic.Int64), ids: s.ids,
+	limited := newLimitedListener(retryListener{Listener: ln, log: s.log}, s.MaxConnections, s.ids)
+	s.hosts.loopback = isLoopback(ln.Addr())
+	if s.Certificate != nil {
+		limited.secure = newSecureServer(s.Options, s.ids)
 	}
 	if err := s.http.Serve(limited); err != nil {
 		return fmt.Errorf("serve http: %w", err)
@@ -197,6 +210,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // handle answers one request. The contained panic matters because fasthttp
 // does not recover: without it any bug would end the process.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	defer overwriteRequest(ctx) // behind all else
 	start := time.Now()
 	s.ids.assign(ctx)
 	defer func() {
@@ -206,10 +220,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 		s.logRequest(ctx, start)
 	}()
-	setSecurityHeaders(ctx)
-	if err := checkProtocol(ctx); err != nil {
+	s.setSecurityHeaders(ctx)
+	if err := s.admit(ctx); err != nil {
 		s.writeError(ctx, err)
-		ctx.SetConnectionClose()
+		closeUnread(ctx)
 		return
 	}
 	pass, err := s.authorize(ctx)
@@ -221,11 +235,13 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
-		ctx.SetConnectionClose()
+		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
-	s.answer(ctx)
+	if !s.answerPreflight(ctx) {
+		s.answer(ctx)
+	}
 }
 
 // logRequest builds its line only for a log that wants it: it is on the way of
@@ -235,6 +251,17 @@ func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 		s.log.Debug("request", "method", string(ctx.Method()), "path", access.Redact(string(ctx.Path())),
 			"status", ctx.Response.StatusCode(), "duration", time.Since(start).String(), "request_id", requestID(ctx))
 	}
+}
+
+// admit refuses what is no proper request to this server, whoever sends it.
+func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
+	if err := checkProtocol(ctx); err != nil {
+		return err
+	}
+	if err := s.checkHost(ctx); err != nil {
+		return err
+	}
+	return s.checkOrigin(ctx)
 }
 
 func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
@@ -259,25 +286,11 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 		return fasthttp.StatusContinue
 	}
 	s.ids.assign(ctx)
-	setSecurityHeaders(ctx)
+	s.setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
 	s.denied.note(s.log, ctx, err)
+	closeUnread(ctx)
 	return ctx.Response.StatusCode()
-}
-
-// securityHeaders keep browsers from guessing types, framing the pages or
-// loading anything from elsewhere. The names are canonical.
-var securityHeaders = [...][2][]byte{
-	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
-	{[]byte("Referrer-Policy"), []byte("no-referrer")},
-	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
-}
-
-func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
-	for _, h := range securityHeaders {
-		ctx.Response.Header.SetCanonical(h[0], h[1])
-	}
 }
 
 // deadline returns the context of a request that reads. RequestCtx itself must not serve
