@@ -217,6 +217,8 @@ func TestAKeyWithItsLimitInFlightLeavesRoomForAnother(t *testing.T) {
 	require.Equal(t, "1", a.header.Get("Retry-After"))
 	a = n.do("POST", "/publish", strings.Repeat(" ", 100_001)+encode(t, newEvent("c", "1")), other)
 	require.Contains(t, string(refused(t, a, http.StatusTooManyRequests, "rate_limited").Detail), "100000 bytes")
+	refused(t, n.raw("POST", "/publish", "POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+other+
+		"\r\nTransfer-Encoding: chunked\r\n\r\n"+chunk(strings.Repeat(" ", 100_001))+"0\r\n\r\n")[0], http.StatusTooManyRequests, "rate_limited")
 	send(other, "d")
 	require.Eventually(t, func() bool { return inFlight(n) == 20 }, time.Minute, time.Millisecond, "the other one gets in")
 	gate.open()

@@ -239,6 +239,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	defer s.bodies.release(ctx, received)
+	if err := pass.arrived(received); err != nil {
+		s.writeError(ctx, err)
+		return
+	}
 	if !s.answerPreflight(ctx) {
 		s.answer(ctx)
 	}
