@@ -252,6 +252,9 @@ func (n *node) warn() {
 	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) && !n.keys.Required() {
 		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
 	}
+	if n.config.allowAnonymous && n.keys.Required() {
+		n.log.Warn("there are keys, so every request needs one: --allow-anonymous lets nobody in")
+	}
 	if host, _, _ := net.SplitHostPort(n.config.listen); n.keys.Required() && !isLoopback(host) && !n.config.secure() {
 		n.log.Warn("keys and events travel in plain text: whoever sees the network sees them; serve HTTPS (--tls-cert, --tls-key), or put a proxy in front that does", "listen", n.config.listen)
 	}
