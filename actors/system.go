@@ -182,8 +182,8 @@ func (s *System) startSweeper(idle time.Duration) (stop func()) {
 //
 // Next: [admission.admit], then [topicActor.acceptIngest].
 func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error) {
-	if s.committer.hasFailed() { // also for ids that memory would know
-		return nil, sekali.ErrStorageFailed
+	if err := s.storeReady(); err != nil { // also for ids that memory would know
+		return nil, err
 	}
 	request := newIngestRequest(events)
 	if err := s.admission.admit(request.parts); err != nil {
@@ -248,11 +248,24 @@ func (s *System) Events(ctx context.Context, q sekali.EventsQuery) (sekali.Event
 
 // Ready returns nil while events are taken, else the error that says why not.
 func (s *System) Ready() error {
-	if s.committer.hasFailed() {
-		return sekali.ErrStorageFailed
+	if err := s.storeReady(); err != nil {
+		return err
 	}
 	if s.closing.Load() {
 		return sekali.ErrShuttingDown
+	}
+	return nil
+}
+
+// storeReady returns the error of every write at this moment, or nil. A store
+// may know of it before the next write does: that it has failed beside one, or
+// that its disk is full.
+func (s *System) storeReady() error {
+	if s.committer.hasFailed() {
+		return sekali.ErrStorageFailed
+	}
+	if store, ok := s.store.(interface{ Ready() error }); ok {
+		return store.Ready()
 	}
 	return nil
 }

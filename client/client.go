@@ -40,6 +40,10 @@ type Options struct {
 	// events and 1 MiB by default. An event larger than MaxBatchBytes travels
 	// alone.
 	MaxBatchEvents, MaxBatchBytes int
+	// Compress sends the bodies of Publish and of a Batcher with gzip: less
+	// network for more work of both sides. A body that would not shrink goes
+	// plain, and so do those of PublishOnce.
+	Compress bool
 	// UserAgent is sent with every request, "sekali-go" by default.
 	UserAgent string
 }

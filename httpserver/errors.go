@@ -42,15 +42,15 @@ type ErrorInfo struct {
 // ErrorTable lists every code that an answer can carry. docs/errors.md is
 // generated from it.
 var ErrorTable = []ErrorInfo{
-	{codeMalformed, 400, "The body is not JSON, or the request is not well-formed HTTP.", "Mend the request. Nothing was stored."},
+	{codeMalformed, 400, "The body is not JSON, not what its `Content-Encoding` says, or the request is not well-formed HTTP.", "Mend the request. Nothing was stored."},
 	{codeForbiddenOrigin, 403, "A browser sent the request for a page of another origin.", "Start the server with `--cors-origins` to let that page use it. Nothing was stored."},
 	{codeNotFound, 404, "There is no such path or event.", "GET / lists the endpoints."},
 	{codeMethodNotAllowed, 405, "The path exists and does not take this method.", "Use one that the `Allow` header names."},
 	{codeRequestTimeout, 408, "The request did not arrive in time.", "Send it again, with the same ids."},
-	{codeBodyTooLarge, 413, "The body is larger than `--max-body-bytes`.", "Send smaller batches. Nothing was stored."},
+	{codeBodyTooLarge, 413, "The body, as sent or decompressed, is larger than `--max-body-bytes`.", "Send smaller batches. Nothing was stored."},
 	{codeBatchTooLarge, 413, "The batch has more events than `--max-batch-events`.", "Send smaller batches. Nothing was stored."},
 	{codeUnsupportedMediaType, 415, "The content type is not one that Sekali takes.", "Send `Content-Type: application/json`."},
-	{codeUnsupportedEncoding, 415, "The body is compressed in a way that Sekali does not take.", "Send it without `Content-Encoding`."},
+	{codeUnsupportedEncoding, 415, "The body is compressed in a way that Sekali does not take.", "Send it plain, or with one of `Content-Encoding: gzip` and `zstd` (window of at most 8 MiB, no dictionary)."},
 	{codeExpectationFailed, 417, "The `Expect` header asks for something else than 100-continue.", "Leave the header out."},
 	{codeMisdirected, 421, "The request is addressed to a name (`Host`) that the server does not go by.", "Use `localhost` or an address, or start the server with `--allowed-hosts` and the name. Nothing was stored."},
 	{sekali.CodeInvalidEvent, 422, "An event breaks a rule; `detail` lists each fault with its place.", "Mend the events that it names. Nothing of the request was stored."},
@@ -157,7 +157,7 @@ func (s *Server) handleProtocolError(ctx *fasthttp.RequestCtx, err error) {
 		answer = problem(codeRequestTimeout, "the request did not arrive within "+s.ReadTimeout.String())
 	}
 	s.writeError(ctx, answer)
-	ctx.SetConnectionClose()
+	closeUnread(ctx)
 }
 
 func writeJSON(ctx *fasthttp.RequestCtx, status int, body []byte) {

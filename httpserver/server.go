@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -54,7 +53,7 @@ type Build struct{ Version, Commit, Date, Go string }
 
 // Options of a Server. Zero values mean the documented defaults.
 type Options struct {
-	MaxBodyBytes   int // request body (default 8 MiB); beyond it 413
+	MaxBodyBytes   int // request body, as sent and decompressed (default 8 MiB); beyond it 413
 	MaxBatchEvents int // events in a request (default 10,000); beyond it 413
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
@@ -106,16 +105,17 @@ const spareWorkers = 1024
 // Server serves the API for a Domain.
 type Server struct {
 	Options
-	domain Domain
-	log    *slog.Logger
-	http   *fasthttp.Server
-	ids    requestIDs
-	bodies bodies
-	waits  waits
-	hosts  hostRule
-	routes []route
-	plain  map[string][]*route     // those of routes that need no matching
-	answer fasthttp.RequestHandler // answers a request that is there as a whole
+	domain   Domain
+	log      *slog.Logger
+	http     *fasthttp.Server
+	ids      requestIDs
+	bodies   bodies
+	waits    waits
+	decoders decoders
+	hosts    hostRule
+	routes   []route
+	plain    map[string][]*route     // those of routes that need no matching
+	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve accepts from
@@ -127,6 +127,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.decoders = newDecoders(&s.bodies)
 	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
@@ -161,11 +162,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	if stopped {
 		return ln.Close()
 	}
+	limited := newLimitedListener(retryListener{Listener: ln, log: s.log}, s.MaxConnections, s.ids)
 	s.hosts.loopback = isLoopback(ln.Addr())
-	limited := limitedListener{
-		Listener: retryListener{Listener: ln, log: s.log},
-		limit:    int64(s.MaxConnections), open: new(atomic.Int64), ids: s.ids,
-	}
 	if s.Certificate != nil {
 		limited.secure = newSecureServer(s.Options, s.ids)
 	}
@@ -197,6 +195,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // handle answers one request. The contained panic matters because fasthttp
 // does not recover: without it any bug would end the process.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	defer overwriteRequest(ctx) // behind all else
 	start := time.Now()
 	s.ids.assign(ctx)
 	defer func() {
@@ -210,7 +209,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	received, err := s.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
-		ctx.SetConnectionClose()
+		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
@@ -264,6 +263,7 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 	s.ids.assign(ctx)
 	s.setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	closeUnread(ctx)
 	return ctx.Response.StatusCode()
 }
 

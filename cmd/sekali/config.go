@@ -24,6 +24,8 @@ type config struct {
 	durability     string
 	exposure
 
+	allowFileSystem, acceptLoss string
+
 	logLevel, logFormat string
 
 	maxBodyBytes           byteSize
@@ -52,10 +54,12 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
 	c.exposure.defineFlags(f)
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
+	f.StringVar(&c.allowFileSystem, "allow-file-system", "", "`type` of file system to take although it is known not to keep what it is told to, like nfs or fuse; the refusal names it")
+	f.StringVar(&c.acceptLoss, "accept-loss", "", "`id` of a loss of acknowledged events, as the refusal to start names it, to go on after; any other loss is refused all the same")
 	f.StringVar(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
-	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body; beyond it 413 body_too_large")
-	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received, beyond 16KiB of each; beyond it 503 overloaded")
+	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body, as sent and decompressed; beyond it 413 body_too_large")
+	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received and decompressed, beyond 16KiB of each; beyond it 503 overloaded")
 	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
 	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
 	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
@@ -108,7 +112,7 @@ func (c *config) validate() error {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
 	}
-	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // a buffer doubles
+	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // one body, and what it decompresses to
 		return usageErrorf("--max-in-flight-body-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBodyBytes, &c.maxBodyBytes)
 	}
 	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)

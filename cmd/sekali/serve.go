@@ -96,7 +96,9 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	case s := <-signals:
 		n.log.Info("shutting down", "signal", s.String(), "timeout", n.config.shutdownTimeout.String())
 	case <-n.system.Failed():
-		failure = exitWith(exitStorage, errors.New("the storage failed; nothing after the last answer was stored, the log says why"))
+		failure = errStorageFailed
+	case <-n.store.Failed():
+		failure = errStorageFailed
 	case err := <-served:
 		failure = exitWith(exitFailed, err)
 	}
@@ -125,12 +127,10 @@ func (n *node) start(ctx context.Context) (err error) {
 		return err
 	}
 	if n.store, err = sqlite.Open(ctx, c.dataDir, sqlite.Options{
-		Durability: c.sqliteDurability(), Logger: n.log.With("component", "sqlite"),
+		Durability: c.sqliteDurability(), AllowFileSystem: c.allowFileSystem, AcceptLoss: c.acceptLoss,
+		Logger: n.log.With("component", "sqlite"),
 	}); err != nil {
-		if inUse, ok := errors.AsType[*sqlite.InUseError](err); ok {
-			return exitWith(exitInUse, fmt.Errorf("%w; stop it, or use another --data-dir", inUse))
-		}
-		return exitWith(exitStorage, fmt.Errorf("open the store in %s: %w", c.dataDir, err))
+		return openError(c.dataDir, err)
 	}
 	if n.system, err = actors.New(ctx, n.store, actors.Options{
 		MaxInFlightEvents: c.maxInFlightEvents, MaxInFlightBytes: int64(c.maxInFlightBytes),
@@ -150,6 +150,24 @@ func (n *node) start(ctx context.Context) (err error) {
 		return exitWith(exitFailed, fmt.Errorf("listen: %w; choose another --listen address", err))
 	}
 	return nil
+}
+
+// errStorageFailed ends the server when its store has.
+var errStorageFailed = exitWith(exitStorage, errors.New("the storage failed; nothing after the last answer was stored, the log says why"))
+
+// openError says what to do about a store that did not open, with the exit code.
+func openError(dir string, err error) error {
+	if inUse, ok := errors.AsType[*sqlite.InUseError](err); ok {
+		return exitWith(exitInUse, fmt.Errorf("%w; stop it, or use another --data-dir", inUse))
+	}
+	if loss, ok := errors.AsType[*sqlite.LossError](err); ok {
+		return exitWith(exitStorage, fmt.Errorf("%w. The disk, or who copied these files, lost them; nothing was changed. Restore a backup, "+
+			"or go on without them with --accept-loss %s, which accepts this loss and no other", loss, loss.ID))
+	}
+	if f, ok := errors.AsType[*sqlite.FileSystemError](err); ok {
+		return exitWith(exitStorage, fmt.Errorf("%w. Use a local file system like ext4 or xfs; --allow-file-system %s takes this one all the same", f, f.Name))
+	}
+	return exitWith(exitStorage, fmt.Errorf("open the store in %s: %w", dir, err))
 }
 
 // stop ends the parts that were started, last one first: no new events, then
