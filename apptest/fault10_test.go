@@ -24,11 +24,11 @@ import (
 	"sekali/internal/prove"
 )
 
-// flood sends far more than a server may have in flight: each sender its next
+// excess sends far more than a server may have in flight: each sender its next
 // batch as soon as it has an answer, refusals included, half of them to one
 // topic. Nothing is sent twice, so that what is stored must be what was
 // acknowledged.
-type flood struct {
+type excess struct {
 	url            string
 	requests       int
 	senders, batch int
@@ -42,14 +42,14 @@ type flood struct {
 	problems []string
 }
 
-func (f *flood) problemf(format string, args ...any) {
+func (f *excess) problemf(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.problems = append(f.problems, fmt.Sprintf(format, args...))
 }
 
 // run sends everything.
-func (f *flood) run(t *testing.T) {
+func (f *excess) run(t *testing.T) {
 	t.Helper()
 	f.acked, f.answers = make(map[string]bool), make(map[string]int)
 	f.http.Transport = &http.Transport{MaxIdleConnsPerHost: f.senders}
@@ -69,12 +69,17 @@ func (f *flood) run(t *testing.T) {
 	wait.Wait()
 }
 
-func (f *flood) send(t *testing.T, topic string, n int64) {
+func (f *excess) send(t *testing.T, topic string, n int64) {
 	var events []sekali.Event
 	for i := range f.batch {
 		events = append(events, event(topic, fmt.Sprintf("%d-%d", n, i)))
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/publish", bytes.NewReader(encode(t, events...)))
+	body, err := encode(events...)
+	if err != nil {
+		f.problemf("%s", err)
+		return
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/publish", bytes.NewReader(body))
 	if err != nil {
 		f.problemf("%s", err)
 		return
@@ -84,7 +89,7 @@ func (f *flood) send(t *testing.T, topic string, n int64) {
 		f.problemf("no answer: %s", err)
 		return
 	}
-	body, err := io.ReadAll(response.Body)
+	body, err = io.ReadAll(response.Body)
 	_ = response.Body.Close() // read to its end
 	if err != nil {
 		f.problemf("half an answer: %s", err)
@@ -97,7 +102,7 @@ func (f *flood) send(t *testing.T, topic string, n int64) {
 // promise that nothing was taken.
 var refusals = map[string]int{"overloaded": http.StatusServiceUnavailable, "topic_overloaded": http.StatusTooManyRequests}
 
-func (f *flood) judge(response *http.Response, body []byte, events []sekali.Event) {
+func (f *excess) judge(response *http.Response, body []byte, events []sekali.Event) {
 	var answer struct {
 		Code   string
 		Stored int
@@ -127,7 +132,7 @@ func (f *flood) judge(response *http.Response, body []byte, events []sekali.Even
 }
 
 // compare holds what is stored against what was acknowledged.
-func (f *flood) compare(t *testing.T, c *client.Client) {
+func (f *excess) compare(t *testing.T, c *client.Client) {
 	t.Helper()
 	missing := maps.Clone(f.acked)
 	for e, err := range c.Events(t.Context(), client.Query{}) {
@@ -142,7 +147,7 @@ func (f *flood) compare(t *testing.T, c *client.Client) {
 	}
 }
 
-func (f *flood) figures() []prove.Figure {
+func (f *excess) figures() []prove.Figure {
 	figures := []prove.Figure{{Name: "requests", Value: float64(f.requests)}, {Name: "acknowledged", Value: float64(len(f.acked)), Unit: "events"}}
 	for code, n := range f.answers {
 		figures = append(figures, prove.Figure{Name: "answers " + code, Value: float64(n)})
@@ -156,7 +161,7 @@ func (f *flood) figures() []prove.Figure {
 func TestFault10OverloadIsSaid(t *testing.T) {
 	const limit = 400
 	s := startServer(t, t.TempDir(), "--max-in-flight-events", strconv.Itoa(limit), "--max-topic-in-flight-events", "100", "--max-batch-events", "50")
-	f := &flood{url: s.url, requests: prove.Count(t, "overload", 3000, 300_000), senders: 64, batch: 50}
+	f := &excess{url: s.url, requests: prove.Count(t, "overload", 3000, 300_000), senders: 64, batch: 50}
 	stop, most := make(chan struct{}), make(chan int64, 1)
 	go func() { most <- mostInFlight(t, s, stop) }()
 	f.run(t)
@@ -189,7 +194,7 @@ func mostInFlight(t *testing.T, s *server, stop <-chan struct{}) (most int64) {
 			t.Error(err)
 			return most
 		}
-		most = max(most, int64(stats.InFlight))
+		most = max(most, stats.InFlight)
 	}
 }
 
@@ -233,7 +238,7 @@ func TestFault10ControlWhatAcceptsAndDropsIsCaught(t *testing.T) {
 			c, err := client.New(fake.URL, client.Options{MaxAttempts: 1})
 			require.NoError(t, err)
 			defer c.Close()
-			f := &flood{url: fake.URL, requests: 100, senders: 4, batch: 50}
+			f := &excess{url: fake.URL, requests: 100, senders: 4, batch: 50}
 			f.run(t)
 			f.compare(t, c)
 			require.NotEmpty(t, f.problems)
