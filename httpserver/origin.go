@@ -71,8 +71,7 @@ func isNavigation(ctx *fasthttp.RequestCtx) bool {
 // refused all others. Anything may be sent because nothing is sent by itself:
 // keys are not cookies.
 func (s *Server) answerPreflight(ctx *fasthttp.RequestCtx) bool {
-	h := &ctx.Request.Header
-	if !ctx.IsOptions() || len(h.Peek("Access-Control-Request-Method")) == 0 || !slices.Contains(s.CORSOrigins, string(h.Peek("Origin"))) {
+	if !s.isPreflight(ctx) {
 		return false
 	}
 	answer := &ctx.Response.Header
@@ -81,4 +80,11 @@ func (s *Server) answerPreflight(ctx *fasthttp.RequestCtx) bool {
 	answer.Set("Access-Control-Max-Age", "600")
 	ctx.SetStatusCode(fasthttp.StatusNoContent)
 	return true
+}
+
+// isPreflight reports whether a browser asks for a page of a listed origin. It
+// does so without the key that the page will send.
+func (s *Server) isPreflight(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	return ctx.IsOptions() && len(h.Peek("Access-Control-Request-Method")) > 0 && slices.Contains(s.CORSOrigins, string(h.Peek("Origin")))
 }

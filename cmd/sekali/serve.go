@@ -15,9 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sekali/access"
 	"sekali/actors"
 	"sekali/httpserver"
 	"sekali/internal/buildinfo"
+	"sekali/persistence/keyfile"
 	"sekali/persistence/sqlite"
 )
 
@@ -59,11 +61,13 @@ type node struct {
 	config *config
 	log    *slog.Logger
 
+	keys     *access.Guard
 	store    *sqlite.Store
 	system   *actors.System
 	http     *httpserver.Server
 	listener net.Listener
 
+	stopKeys        func()
 	stopCertificate func() // nil without TLS
 }
 
@@ -84,7 +88,8 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	if err != nil {
 		return errors.Join(err, n.stop())
 	}
-	n.log.Info("serving", "url", url, "data_dir", n.config.dataDir, "durability", n.config.durability, "version", buildinfo.Version(), "pid", os.Getpid())
+	n.log.Info("serving", "url", url, "data_dir", n.config.dataDir, "durability", n.config.durability, "version", buildinfo.Version(), "pid", os.Getpid(),
+		"keys_required", n.keys.Required())
 	n.warn()
 	started(url)
 	served := make(chan error, 1)
@@ -122,6 +127,9 @@ func exitOnSecond(signals <-chan os.Signal, log *slog.Logger) {
 
 func (n *node) start(ctx context.Context) (err error) {
 	c := n.config
+	if err := n.startKeys(); err != nil {
+		return err
+	}
 	certificate, err := n.openCertificate()
 	if err != nil {
 		return err
@@ -142,7 +150,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	n.http = httpserver.New(n.system, httpserver.Options{
 		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
 		RequestTimeout: c.requestTimeout, ReadTimeout: c.readTimeout, WriteTimeout: c.writeTimeout, IdleTimeout: c.idleTimeout,
-		Durability: c.durability, Logger: n.log.With("component", "http"),
+		Durability: c.durability, Keys: n.keys, Logger: n.log.With("component", "http"),
 		Certificate: certificate, AllowedHosts: c.allowedHosts, CORSOrigins: c.corsOrigins,
 		Build: httpserver.Build{Version: buildinfo.Version(), Commit: buildinfo.Commit(), Date: buildinfo.Date(), Go: buildinfo.Go()},
 	})
@@ -198,15 +206,50 @@ func (n *node) stop() (err error) {
 	if n.store != nil {
 		err = errors.Join(err, n.store.Close())
 	}
+	if n.stopKeys != nil {
+		n.stopKeys()
+	}
 	if n.stopCertificate != nil {
 		n.stopCertificate()
 	}
 	return err
 }
 
+// startKeys reads the keys and follows their changes. What cannot be read does
+// not count as none: the server does not start.
+func (n *node) startKeys() (err error) {
+	c := n.config
+	n.keys, err = access.NewGuard(keyfile.New(c.dataDir), access.Options{
+		Limits: access.Limits{InFlightEvents: c.maxKeyInFlightEvents, InFlightBytes: int64(c.maxKeyInFlightBytes)},
+		Logger: n.log.With("component", "keys"),
+	})
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("read the keys: %w", err))
+	}
+	if !n.keys.Required() { // validate has looked; this is what is in force
+		if err := c.checkListen(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		n.keys.Run(ctx)
+		close(stopped)
+	}()
+	n.stopKeys = func() {
+		cancel()
+		select {
+		case <-stopped:
+		case <-time.After(time.Second): // a disk that does not answer must not hold up the end
+		}
+	}
+	return nil
+}
+
 // warn says what an operator should know about this configuration.
 func (n *node) warn() {
-	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) {
+	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) && !n.keys.Required() {
 		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
 	}
 	if n.config.durability == sqlite.Relaxed.String() {
@@ -234,4 +277,7 @@ func banner(c *config, url string) string {
 `, buildinfo.Version(), url, dir, url, url, url)
 }
 
-var _ httpserver.Domain = (*actors.System)(nil)
+var (
+	_ httpserver.Domain = (*actors.System)(nil)
+	_ httpserver.Keys   = (*access.Guard)(nil)
+)
