@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Go, from Debian's packages: a C compiler
-# for the race detector, curl for the README's commands, and buildah, podman
-# and runc for the container test. Does nothing when they are there, and says
+# for the race detector, curl for the README's commands, buildah, podman and
+# runc for the container test, and a browser for what web pages can do. Does nothing when they are there, and says
 # so when it cannot help.
 set -eu
 
@@ -16,13 +16,14 @@ need curl curl ca-certificates
 need buildah buildah
 need podman podman
 need runc runc
+need chromium chromium
 
 if [ -z "$missing" ]; then
 	echo "tests: all tools are installed"
 elif ! command -v apt-get >/dev/null 2>&1; then
-	echo "tests: missing:$missing; this is not Debian, please install them yourself; without the container tools their test is skipped" >&2
+	echo "tests: missing:$missing; this is not Debian, please install them yourself; without the container tools and the browser their tests are skipped" >&2
 elif [ "$(id -u)" -ne 0 ]; then
-	echo "tests: missing:$missing; run this as root to install them; without the container tools their test is skipped" >&2
+	echo "tests: missing:$missing; run this as root to install them; without the container tools and the browser their tests are skipped" >&2
 else
 	echo "tests: installing$missing"
 	export DEBIAN_FRONTEND=noninteractive

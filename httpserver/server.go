@@ -226,6 +226,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		closeUnread(ctx)
 		return
 	}
+	if s.isPreflight(ctx) {
+		s.answerPreflight(ctx)
+		return
+	}
 	pass, err := s.authorize(ctx)
 	if err != nil {
 		s.deny(ctx, err)
@@ -243,9 +247,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.writeError(ctx, err)
 		return
 	}
-	if !s.answerPreflight(ctx) {
-		s.answer(ctx)
-	}
+	s.answer(ctx)
 }
 
 // logRequest builds its line only for a log that wants it: it is on the way of
