@@ -18,7 +18,7 @@ TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench benchcmp bench-peers loadtest goals image clean
+.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate prove fuzz bench benchcmp bench-peers loadtest goals image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,11 @@ test-tools:
 
 unit: ## run the tests without the container
 	$(GO) test $(TEST_FLAGS) $$($(GO) list ./... | grep -v apptest/container)
+
+# The tests of faults run in `make test`, too, for minutes. The script has the
+# defaults of its variables.
+prove: test-tools ## the fault tests as for a release, hours (ROWS="1 3" OUT=folder); results in docs/faults.md
+	internal/prove/run.sh
 
 check: fmt vet lint generated tidy ## format, vet, lint, generated files and go.mod are in order
 

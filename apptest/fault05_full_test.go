@@ -112,4 +112,8 @@ func TestFault05ControlADiskWithRoomRefusesNothing(t *testing.T) {
 		require.Eventually(t, func() bool { return run.refused(sekali.CodeStorageFull) >= refused+200 }, patience, shortly)
 	}
 	run.finish(t)
+	prove.Report(t, prove.Result{Row: 5, Control: true, Figures: []prove.Figure{
+		{Name: "stored until it was full", Value: float64(run.stored.Load()), Unit: "events"},
+		{Name: "refused while it stayed full", Value: float64(run.refused(sekali.CodeStorageFull)), Unit: "requests"},
+	}})
 }

@@ -71,6 +71,7 @@ func TestFault07ControlAShellThatTakesARowIsNoticed(t *testing.T) {
 	wrong := l.compare(s)
 	requireMistake(t, wrong, "event 4 was acknowledged with seq 5 and is at 0")
 	requireMistake(t, wrong, "unique events counted, and rows: 10 and 9")
+	prove.Report(t, prove.Result{Row: 7, Control: true, Figures: []prove.Figure{{Name: "taken and noticed", Value: 1, Unit: "event"}}})
 }
 
 // shell is a sqlite3 shell with the database of a server open.
