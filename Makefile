@@ -18,7 +18,7 @@ TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate prove fuzz bench benchcmp bench-peers loadtest goals image clean
+.PHONY: help build run test test-tools unit prove prove-teeth check fmt format vet lint generated tidy generate fuzz bench benchcmp bench-peers loadtest goals image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ unit: ## run the tests without the container
 # defaults of its variables.
 prove: test-tools ## the fault tests as for a release, hours (ROWS="1 3" OUT=folder); results in docs/faults.md
 	internal/prove/run.sh
+
+prove-teeth: ## plant twelve known bugs, one after the other: the tests must catch each (BUG=name for one)
+	$(GO) run ./internal/prove/teeth -bug '$(BUG)'
 
 check: fmt vet lint generated tidy ## format, vet, lint, generated files and go.mod are in order
 

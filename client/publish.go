@@ -33,6 +33,8 @@ type Request struct {
 	// Lenient asks to store the valid events when others are not; otherwise
 	// one invalid event has the whole request refused.
 	Lenient bool
+
+	gzipped bool // the body is
 }
 
 // Answer is what the server said to one publish attempt.
@@ -71,16 +73,22 @@ func (c *Client) PublishOnce(ctx context.Context, req Request) (Answer, error) {
 	return answer, nil
 }
 
+// Made once: a header per request would be two allocations of each.
 var (
 	strictHeader  = http.Header{"Content-Type": {"application/json"}}
 	lenientHeader = http.Header{"Content-Type": {"application/json"}, "Prefer": {"handling=lenient"}}
 )
 
 func publishHeader(req Request) http.Header {
+	header := strictHeader
 	if req.Lenient {
-		return lenientHeader
+		header = lenientHeader
 	}
-	return strictHeader
+	if req.gzipped {
+		header = header.Clone()
+		header.Set("Content-Encoding", "gzip")
+	}
+	return header
 }
 
 // Publish sends the events, split into as many requests as needed, one after
@@ -107,6 +115,9 @@ func (c *Client) Publish(ctx context.Context, events []sekali.Event) ([]Result, 
 // publishRetrying publishes a request of n events and makes sure that the
 // answer has n results.
 func (c *Client) publishRetrying(ctx context.Context, req Request, n int) (answer Answer, err error) {
+	if c.options.Compress {
+		req = compressed(req)
+	}
 	err = c.Retry(ctx, func(ctx context.Context) (err error) {
 		answer, err = c.PublishOnce(ctx, req)
 		if err == nil && len(answer.Results) != n {

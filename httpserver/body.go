@@ -83,10 +83,9 @@ func chunksEnded(ctx *fasthttp.RequestCtx) bool {
 
 func (b *bodies) readAll(stream io.Reader, length int, into *body) error {
 	for {
-		if len(into.bytes) == cap(into.bytes) && !b.grow(into) {
-			return &sekali.Error{
-				Code: sekali.CodeOverloaded, RetryAfter: time.Second,
-				Message: "the server is receiving its limit of " + strconv.FormatInt(b.maxInFlight, 10) + " bytes; send the request again, with the same ids, after the time in Retry-After",
+		if len(into.bytes) == cap(into.bytes) {
+			if err := b.grow(into); err != nil {
+				return err
 			}
 		}
 		n, err := stream.Read(into.bytes[len(into.bytes):cap(into.bytes)])
@@ -114,18 +113,23 @@ func (b *bodies) broken(err error) error {
 	return problem(codeMalformed, "the body is not as long as announced, or not well-formed chunks")
 }
 
-// grow doubles a buffer, unless that exceeds what all bodies may take.
-func (b *bodies) grow(a *body) bool {
-	more := int64(cap(a.bytes))
+// grow doubles a buffer, up to one byte more than a body may have, unless that
+// exceeds what all bodies may take.
+func (b *bodies) grow(a *body) error {
+	size := min(2*cap(a.bytes), b.maxBody+1)
+	more := int64(size - cap(a.bytes))
 	if b.inFlight.Add(more) > b.maxInFlight {
 		b.inFlight.Add(-more)
-		return false
+		return &sekali.Error{
+			Code: sekali.CodeOverloaded, RetryAfter: time.Second,
+			Message: "the server is receiving its limit of " + strconv.FormatInt(b.maxInFlight, 10) + " bytes; send the request again, with the same ids, after the time in Retry-After",
+		}
 	}
 	a.charged += more
-	bytes := make([]byte, len(a.bytes), 2*cap(a.bytes))
+	bytes := make([]byte, len(a.bytes), size)
 	copy(bytes, a.bytes)
 	a.bytes = bytes
-	return true
+	return nil
 }
 
 // get returns a buffer, a large one only while there is room for it.
@@ -148,7 +152,13 @@ func (b *bodies) release(ctx *fasthttp.RequestCtx, a *body) {
 		return
 	}
 	ctx.Request.ResetBody()
+	b.put(a)
+}
+
+// put takes back the memory of a body.
+func (b *bodies) put(a *body) {
 	b.inFlight.Add(-a.charged)
+	overwrite(a.bytes)
 	if cap(a.bytes) <= maxPooledBody {
 		b.pool.Put(a)
 	}

@@ -1,8 +1,6 @@
 package httpserver_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"net/http"
 	"strconv"
 	"strings"
@@ -44,26 +42,6 @@ func TestContentTypes(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestContentEncodings(t *testing.T) {
-	var compressed bytes.Buffer
-	w := gzip.NewWriter(&compressed)
-	_, err := w.Write([]byte(encode(t, newEvent("a", "1"))))
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
-
-	n := start(t, setup{})
-	for _, encoding := range []string{"gzip", "zstd", "br", "deflate", "identity, gzip", "x"} {
-		t.Run(encoding, func(t *testing.T) {
-			n := n.on(t)
-			a := n.do("POST", "/publish", compressed.String(), "Content-Encoding: "+encoding)
-			refused(t, a, http.StatusUnsupportedMediaType, "unsupported_encoding")
-		})
-	}
-	n.requireUntouched()
-	a := n.do("POST", "/publish", encode(t, newEvent("a", "1")), "Content-Encoding: Identity")
-	require.Equal(t, http.StatusOK, a.status)
 }
 
 func TestABatchMayHaveUpToTheLimit(t *testing.T) {

@@ -1,11 +1,13 @@
 package httpserver
 
 import (
-	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"sekali"
 )
@@ -14,9 +16,19 @@ import (
 // answers the ones beyond in plain text and without a request id.
 type limitedListener struct {
 	net.Listener
-	limit int64
-	open  *atomic.Int64
-	ids   requestIDs
+	limit   int64
+	open    *atomic.Int64
+	ids     requestIDs
+	refused chan struct{} // has room for those being refused at a time
+	secure  *secureServer // unless it is nil, makes TLS connections of them
+}
+
+// maxRefused bounds the connections beyond the limit that wait until their
+// sender has read why.
+const maxRefused = 128
+
+func newLimitedListener(ln net.Listener, limit int, ids requestIDs) limitedListener {
+	return limitedListener{Listener: ln, limit: int64(limit), open: new(atomic.Int64), ids: ids, refused: make(chan struct{}, maxRefused)}
 }
 
 // Accept returns the next connection within the limit; those beyond it are
@@ -28,6 +40,9 @@ func (l limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= l.limit {
+			if l.secure != nil {
+				conn = l.secure.wrap(conn)
+			}
 			return &countedConn{Conn: conn, open: l.open}, nil
 		}
 		l.open.Add(-1)
@@ -36,25 +51,56 @@ func (l limitedListener) Accept() (net.Conn, error) {
 }
 
 // refuse answers without having read the request. A fresh connection has room
-// for the answer, so nobody can hold up the others here.
+// for the answer, so nobody can hold up the others here. Over TLS there is no
+// answer, since a handshake is what there is no room for.
 func (l limitedListener) refuse(conn net.Conn) {
+	if l.secure != nil {
+		_ = conn.Close() // as below
+		return
+	}
 	id := l.ids.next()
 	body := appendString(appendErrorHead(nil, sekali.CodeOverloaded), "the server has its limit of open connections; send the request again, with the same ids, after the time in Retry-After")
 	body = appendErrorTail(body, id)
 	// The sender gets the answer or a broken connection: both mean retry.
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+
-		"Retry-After: 1\r\n%s: %s\r\nConnection: close\r\n\r\n%s", len(body), requestIDHeader, id, body)
-	_ = conn.Close()
+	_, _ = conn.Write(rawAnswer("503 Service Unavailable", id, body, "Retry-After: 1\r\n"))
+	select {
+	case l.refused <- struct{}{}:
+		go func() {
+			defer func() { <-l.refused }()
+			linger(conn)
+			_ = conn.Close()
+		}()
+	default:
+		_ = conn.Close()
+	}
+}
+
+// What linger takes at most.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 16 << 20
+)
+
+// linger lets the other side read the last answer before the connection is
+// closed: closing it with unread bytes of a request resets it, and the answer
+// is lost on the way with everything else.
+func linger(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, lingerBytes)) // whatever it is
 }
 
 // countedConn is open until its first Close. It remembers that its sender has
 // ended.
 type countedConn struct {
 	net.Conn
-	once  sync.Once
-	open  *atomic.Int64
-	ended atomic.Bool
+	once   sync.Once
+	open   *atomic.Int64
+	ended  atomic.Bool
+	unread atomic.Bool // a request was answered before it was read to its end
 }
 
 // Read implements net.Conn.
@@ -68,6 +114,20 @@ func (c *countedConn) Read(p []byte) (int, error) {
 
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
+	c.once.Do(func() {
+		if c.unread.Load() && !c.ended.Load() {
+			linger(c.Conn)
+		}
+		c.open.Add(-1)
+	})
 	return c.Conn.Close()
+}
+
+// closeUnread has the connection closed behind an answer that was given before
+// the request was read to its end: what follows is the rest of that.
+func closeUnread(ctx *fasthttp.RequestCtx) {
+	ctx.SetConnectionClose()
+	if conn, ok := ctx.Conn().(*countedConn); ok {
+		conn.unread.Store(true)
+	}
 }

@@ -27,6 +27,8 @@ const (
 	codeExpectationFailed    sekali.Code = "expectation_failed"
 	codeInvalidQuery         sekali.Code = "invalid_query"
 	codeHeadersTooLarge      sekali.Code = "headers_too_large"
+	codeForbiddenOrigin      sekali.Code = "forbidden_origin"
+	codeMisdirected          sekali.Code = "misdirected"
 )
 
 // ErrorInfo describes a code for the documentation.
@@ -40,18 +42,20 @@ type ErrorInfo struct {
 // ErrorTable lists every code that an answer can carry. docs/errors.md is
 // generated from it.
 var ErrorTable = []ErrorInfo{
-	{codeMalformed, 400, "The body is not JSON, or the request is not well-formed HTTP.", "Mend the request. Nothing was stored."},
+	{codeMalformed, 400, "The body is not JSON, not what its `Content-Encoding` says, or the request is not well-formed HTTP.", "Mend the request. Nothing was stored."},
+	{codeForbiddenOrigin, 403, "A browser sent the request for a page of another origin.", "Start the server with `--cors-origins` to let that page use it. Nothing was stored."},
 	{codeNotFound, 404, "There is no such path or event.", "GET / lists the endpoints."},
 	{codeMethodNotAllowed, 405, "The path exists and does not take this method.", "Use one that the `Allow` header names."},
 	{codeRequestTimeout, 408, "The request did not arrive in time.", "Send it again, with the same ids."},
-	{codeBodyTooLarge, 413, "The body is larger than `--max-body-bytes`.", "Send smaller batches. Nothing was stored."},
+	{codeBodyTooLarge, 413, "The body, as sent or decompressed, is larger than `--max-body-bytes`.", "Send smaller batches. Nothing was stored."},
 	{codeBatchTooLarge, 413, "The batch has more events than `--max-batch-events`.", "Send smaller batches. Nothing was stored."},
 	{codeUnsupportedMediaType, 415, "The content type is not one that Sekali takes.", "Send `Content-Type: application/json`."},
-	{codeUnsupportedEncoding, 415, "The body is compressed in a way that Sekali does not take.", "Send it without `Content-Encoding`."},
+	{codeUnsupportedEncoding, 415, "The body is compressed in a way that Sekali does not take.", "Send it plain, or with one of `Content-Encoding: gzip` and `zstd` (window of at most 8 MiB, no dictionary)."},
 	{codeExpectationFailed, 417, "The `Expect` header asks for something else than 100-continue.", "Leave the header out."},
+	{codeMisdirected, 421, "The request is addressed to a name (`Host`) that the server does not go by.", "Use `localhost` or an address, or start the server with `--allowed-hosts` and the name. Nothing was stored."},
 	{sekali.CodeInvalidEvent, 422, "An event breaks a rule; `detail` lists each fault with its place.", "Mend the events that it names. Nothing of the request was stored."},
 	{codeInvalidQuery, 422, "A query parameter breaks a rule; `detail` lists each fault.", "Mend the parameter."},
-	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
+	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events or bytes in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
 	{codeHeadersTooLarge, 431, "The request line and headers are larger than 8 KiB together.", "Send fewer or shorter headers."},
 	{sekali.CodeInternal, 500, "The server made a mistake. The log has it under the request id.", "Send the request again, with the same ids; report it if it stays."},
 	{sekali.CodeOverloaded, 503, "The server has its limit of events, bytes or connections.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
@@ -140,7 +144,7 @@ func (s *Server) logError(ctx *fasthttp.RequestCtx, status int, err error) {
 // handleProtocolError answers what fasthttp could not read as a request.
 func (s *Server) handleProtocolError(ctx *fasthttp.RequestCtx, err error) {
 	s.ids.assign(ctx)
-	setSecurityHeaders(ctx)
+	s.setSecurityHeaders(ctx)
 	var (
 		smallBuffer *fasthttp.ErrSmallBuffer
 		netErr      net.Error
@@ -153,7 +157,7 @@ func (s *Server) handleProtocolError(ctx *fasthttp.RequestCtx, err error) {
 		answer = problem(codeRequestTimeout, "the request did not arrive within "+s.ReadTimeout.String())
 	}
 	s.writeError(ctx, answer)
-	ctx.SetConnectionClose()
+	closeUnread(ctx)
 }
 
 func writeJSON(ctx *fasthttp.RequestCtx, status int, body []byte) {

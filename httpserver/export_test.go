@@ -8,5 +8,9 @@ func (s *Server) WrapHandler(wrap func(next fasthttp.RequestHandler) fasthttp.Re
 	s.answer = wrap(s.answer)
 }
 
+// OverwriteBuffers has the buffers of requests overwritten when they are given
+// back, from now on. It must be called before any server runs.
+func OverwriteBuffers() { overwriting = true }
+
 // InFlightBodies returns the bytes that bodies are charged for.
 func (s *Server) InFlightBodies() int64 { return s.bodies.inFlight.Load() }

@@ -134,7 +134,7 @@ func TestGoldenErrors(t *testing.T) {
 		post("["+exampleEvent+","+exampleEvent+","+exampleEvent+"]"),
 		post(exampleEvent, "Content-Type: text/plain"),
 		post(exampleEvent, "Content-Type: application/json; charset=latin1"),
-		post(exampleEvent, "Content-Encoding: gzip"),
+		post(exampleEvent, "Content-Encoding: br"),
 		get("/events?limit=0&order=up&since=now"),
 		get("/topics?limit=x"),
 		get("/topics/a/events/1"),

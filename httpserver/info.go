@@ -86,6 +86,9 @@ func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
 	b = appendString(append(b, `,"durability":`...), s.Durability)
 	b = appendTime(append(b, `,"started_at":`...), stats.StartedAt)
 	b = strconv.AppendInt(append(b, `,"goroutines":`...), int64(runtime.NumGoroutine()), 10)
+	if s.Certificate != nil {
+		b = appendTime(append(b, `,"certificate_expires_at":`...), s.Certificate.NotAfter().UTC())
+	}
 	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
 	return nil
 }
@@ -162,6 +165,9 @@ func (s *Server) handleDocs(ctx *fasthttp.RequestCtx, args []string) error {
 		return problem(codeNotFound, "there is no such page; the API page is at /docs")
 	}
 	ctx.SetContentType(contentType)
+	if name != "" {
+		ctx.Response.Header.SetCanonical(headerCacheControl, []byte("public, max-age=600"))
+	}
 	ctx.SetBody(body)
 	return nil
 }

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"bytes"
 	"mime"
 	"slices"
 	"strconv"
@@ -26,14 +25,19 @@ type preferences struct {
 //
 // Next: [parseEvents], then Ingester.Ingest, which is [actors.System.Ingest].
 func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
-	if err := checkIngestHeaders(&ctx.Request.Header); err != nil {
+	coding, err := contentCoding(&ctx.Request.Header)
+	if err != nil {
+		ctx.Response.Header.Set("Accept-Encoding", acceptedCodings)
+		return err
+	}
+	if err := checkContentType(&ctx.Request.Header); err != nil {
 		return err
 	}
 	if err := s.domain.Admits(); err != nil {
 		return err
 	}
 	prefer := parsePrefer(&ctx.Request.Header)
-	batch, err := parseEvents(ctx.PostBody(), s.MaxBatchEvents)
+	batch, err := s.readEvents(ctx.PostBody(), coding)
 	if err != nil {
 		return err
 	}
@@ -52,10 +56,20 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	return nil
 }
 
-func checkIngestHeaders(h *fasthttp.RequestHeader) error {
-	if encoding := h.ContentEncoding(); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
-		return problem(codeUnsupportedEncoding, "the body is "+printable(string(encoding))+"-encoded; send it uncompressed, without Content-Encoding")
+// readEvents reads the events of a body, which it decompresses first if need be.
+func (s *Server) readEvents(sent []byte, c coding) (parsedBatch, error) {
+	if c == codingIdentity {
+		return parseEvents(sent, s.MaxBatchEvents)
 	}
+	plain, err := s.decoders.decode(c, sent, s.RequestTimeout)
+	if err != nil {
+		return parsedBatch{}, err
+	}
+	defer s.bodies.put(plain)
+	return parseEvents(plain.bytes, s.MaxBatchEvents)
+}
+
+func checkContentType(h *fasthttp.RequestHeader) error {
 	given := h.ContentType()
 	if len(given) == 0 || string(given) == "application/json" { // nearly all
 		return nil
@@ -110,6 +124,7 @@ func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch,
 	b := answers.Get().(*[]byte)
 	*b = s.appendIngestAnswer((*b)[:0], batch, results, prefer)
 	writeJSON(ctx, fasthttp.StatusOK, *b)
+	overwrite(*b)
 	if cap(*b) <= maxPooledText {
 		answers.Put(b)
 	}

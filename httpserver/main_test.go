@@ -9,15 +9,21 @@ import (
 
 	"go.uber.org/goleak"
 
+	"sekali/httpserver"
 	"sekali/internal/openapitest"
 	"sekali/webui"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and docs/errors.md")
 
-// TestMain runs the tests, then looks for goroutines that were left behind and
+// TestMain runs the tests over buffers that are overwritten as soon as they are
+// given back, then looks for goroutines that were left behind and
 // for documented answers that no test has provoked.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" { // benchmarks measure what servers do
+		httpserver.OverwriteBuffers()
+	}
 	goleak.VerifyTestMain(m,
 		// It sees up to ten seconds late that its server has stopped.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),

@@ -71,6 +71,7 @@ func parseEvents(body []byte, maxEvents int) (parsedBatch, error) {
 
 // release forgets the body and keeps the memory for the next one.
 func (p *parser) release() {
+	overwrite(p.unescaped)
 	if len(p.found) > maxPooledEvents || len(p.unescaped) > maxPooledText {
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -54,7 +53,7 @@ type Build struct{ Version, Commit, Date, Go string }
 
 // Options of a Server. Zero values mean the documented defaults.
 type Options struct {
-	MaxBodyBytes   int // request body (default 8 MiB); beyond it 413
+	MaxBodyBytes   int // request body, as sent and decompressed (default 8 MiB); beyond it 413
 	MaxBatchEvents int // events in a request (default 10,000); beyond it 413
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
@@ -65,8 +64,19 @@ type Options struct {
 	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
 	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
 	Durability           string        // shown in /stats and in answers unless it is "durable"
-	Build                Build
-	Logger               *slog.Logger // default: discards
+	Certificate          Certificate   // what to show over TLS; nil means plain HTTP
+	// AllowedHosts are the names, beside addresses and names that public DNS
+	// does not hold, that requests may be addressed to (see ValidHost); others
+	// get 421. On a loopback address only localhost and loopback addresses need
+	// no listing.
+	AllowedHosts []string
+	// CORSOrigins are the origins (see ValidOrigin) whose pages may use the
+	// server; pages of others get 403.
+	CORSOrigins []string
+	// Keyed tells whether requests need a key at the moment (default: never).
+	Keyed  func() bool
+	Build  Build
+	Logger *slog.Logger // default: discards
 }
 
 func (o Options) withDefaults() Options {
@@ -82,6 +92,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Keyed == nil {
+		o.Keyed = func() bool { return false }
+	}
 	return o
 }
 
@@ -92,15 +105,17 @@ const spareWorkers = 1024
 // Server serves the API for a Domain.
 type Server struct {
 	Options
-	domain Domain
-	log    *slog.Logger
-	http   *fasthttp.Server
-	ids    requestIDs
-	bodies bodies
-	waits  waits
-	routes []route
-	plain  map[string][]*route     // those of routes that need no matching
-	answer fasthttp.RequestHandler // answers a request that is there as a whole
+	domain   Domain
+	log      *slog.Logger
+	http     *fasthttp.Server
+	ids      requestIDs
+	bodies   bodies
+	waits    waits
+	decoders decoders
+	hosts    hostRule
+	routes   []route
+	plain    map[string][]*route     // those of routes that need no matching
+	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve accepts from
@@ -112,6 +127,8 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.decoders = newDecoders(&s.bodies)
+	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
@@ -145,9 +162,10 @@ func (s *Server) Serve(ln net.Listener) error {
 	if stopped {
 		return ln.Close()
 	}
-	limited := limitedListener{
-		Listener: retryListener{Listener: ln, log: s.log},
-		limit:    int64(s.MaxConnections), open: new(atomic.Int64), ids: s.ids,
+	limited := newLimitedListener(retryListener{Listener: ln, log: s.log}, s.MaxConnections, s.ids)
+	s.hosts.loopback = isLoopback(ln.Addr())
+	if s.Certificate != nil {
+		limited.secure = newSecureServer(s.Options, s.ids)
 	}
 	if err := s.http.Serve(limited); err != nil {
 		return fmt.Errorf("serve http: %w", err)
@@ -177,6 +195,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // handle answers one request. The contained panic matters because fasthttp
 // does not recover: without it any bug would end the process.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	defer overwriteRequest(ctx) // behind all else
 	start := time.Now()
 	s.ids.assign(ctx)
 	defer func() {
@@ -186,15 +205,17 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 		s.logRequest(ctx, start)
 	}()
-	setSecurityHeaders(ctx)
+	s.setSecurityHeaders(ctx)
 	received, err := s.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
-		ctx.SetConnectionClose()
+		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
-	s.answer(ctx)
+	if !s.answerPreflight(ctx) {
+		s.answer(ctx)
+	}
 }
 
 // logRequest builds its line only for a log that wants it: it is on the way of
@@ -209,6 +230,12 @@ func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 // receive takes in a request whose header has been read.
 func (s *Server) receive(ctx *fasthttp.RequestCtx) (*body, error) {
 	if err := checkProtocol(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.checkHost(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.checkOrigin(ctx); err != nil {
 		return nil, err
 	}
 	return s.bodies.receive(ctx)
@@ -234,24 +261,10 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 		return fasthttp.StatusContinue
 	}
 	s.ids.assign(ctx)
-	setSecurityHeaders(ctx)
+	s.setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	closeUnread(ctx)
 	return ctx.Response.StatusCode()
-}
-
-// securityHeaders keep browsers from guessing types, framing the pages or
-// loading anything from elsewhere. The names are canonical.
-var securityHeaders = [...][2][]byte{
-	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
-	{[]byte("Referrer-Policy"), []byte("no-referrer")},
-	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
-}
-
-func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
-	for _, h := range securityHeaders {
-		ctx.Response.Header.SetCanonical(h[0], h[1])
-	}
 }
 
 // deadline returns the context of a request that reads. RequestCtx itself must not serve

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -21,6 +22,9 @@ type config struct {
 	dataDir        string
 	allowAnonymous bool
 	durability     string
+	exposure
+
+	allowFileSystem, acceptLoss string
 
 	logLevel, logFormat string
 
@@ -31,6 +35,7 @@ type config struct {
 	maxInFlightEvents      int
 	maxInFlightBytes       byteSize
 	maxTopicInFlightEvents int
+	maxTopicInFlightBytes  byteSize
 	maxActiveTopics        int
 	seenCacheEntries       int64
 
@@ -43,20 +48,24 @@ type config struct {
 // defineFlags is the reference of the configuration: docs/configuration.md is
 // generated from it.
 func (c *config) defineFlags(f *pflag.FlagSet) {
-	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightBytes = 8<<20, 64<<20, 256<<20
+	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightBytes, c.maxTopicInFlightBytes = 8<<20, 64<<20, 256<<20, 160<<20
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs --allow-anonymous")
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
 	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
+	c.exposure.defineFlags(f)
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
+	f.StringVar(&c.allowFileSystem, "allow-file-system", "", "`type` of file system to take although it is known not to keep what it is told to, like nfs or fuse; the refusal names it")
+	f.StringVar(&c.acceptLoss, "accept-loss", "", "`id` of a loss of acknowledged events, as the refusal to start names it, to go on after; any other loss is refused all the same")
 	f.StringVar(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
-	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body; beyond it 413 body_too_large")
-	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received, beyond 16KiB of each; beyond it 503 overloaded")
+	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body, as sent and decompressed; beyond it 413 body_too_large")
+	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received and decompressed, beyond 16KiB of each; beyond it 503 overloaded")
 	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
 	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
 	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
 	f.Var(&c.maxInFlightBytes, "max-in-flight-bytes", "most memory of events in flight; beyond it 503 overloaded")
 	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
+	f.Var(&c.maxTopicInFlightBytes, "max-topic-in-flight-bytes", "most memory of events of one topic in flight; beyond it 429 topic_overloaded")
 	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
 	f.Int64Var(&c.seenCacheEntries, "seen-cache-entries", 131_072, "most recent `ids` remembered in memory (about 150 bytes each); fewer only cost speed")
 	f.DurationVar(&c.requestTimeout, "request-timeout", 10*time.Second, "longest `time` from a received request to its answer; beyond it 503 commit_timeout")
@@ -70,7 +79,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 
 // validate finds what the parsing of single values cannot see.
 func (c *config) validate() error {
-	if err := c.checkListen(); err != nil {
+	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
 		return err
 	}
 	for _, e := range []struct{ name, value, a, b string }{
@@ -103,13 +112,13 @@ func (c *config) validate() error {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
 	}
-	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // a buffer doubles
+	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // one body, and what it decompresses to
 		return usageErrorf("--max-in-flight-body-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBodyBytes, &c.maxBodyBytes)
 	}
 	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)
-	if c.maxInFlightBytes < largest {
-		return usageErrorf("--max-in-flight-bytes (%s) must be at least %s, which the largest batch takes (--max-body-bytes and %d for each of --max-batch-events)",
-			&c.maxInFlightBytes, &largest, sekali.EventOverheadBytes)
+	if least := min(c.maxInFlightBytes, c.maxTopicInFlightBytes); least < largest {
+		return usageErrorf("--max-in-flight-bytes and --max-topic-in-flight-bytes (%s) must be at least %s, which the largest batch takes (--max-body-bytes and %d for each of --max-batch-events)",
+			&least, &largest, sekali.EventOverheadBytes)
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ func newServeCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: `Run the server until SIGTERM or SIGINT: then it refuses new events, answers
 those in flight and exits with 0. A second signal ends it at once, which loses
-nothing that was answered.
+nothing that was answered. SIGHUP makes it look at the files of --tls-cert and
+--tls-key at once; without TLS it ends the server.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 74 storage failure, 75 data
 directory in use by another process.`,
@@ -62,6 +63,8 @@ type node struct {
 	system   *actors.System
 	http     *httpserver.Server
 	listener net.Listener
+
+	stopCertificate func() // nil without TLS
 }
 
 // run starts the parts, serves until a signal, the end of ctx or a failure of
@@ -77,7 +80,7 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
-	url, err := localURL(n.listener.Addr().String())
+	url, err := localURL(n.listener.Addr().String(), n.config.secure())
 	if err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -93,7 +96,9 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	case s := <-signals:
 		n.log.Info("shutting down", "signal", s.String(), "timeout", n.config.shutdownTimeout.String())
 	case <-n.system.Failed():
-		failure = exitWith(exitStorage, errors.New("the storage failed; nothing after the last answer was stored, the log says why"))
+		failure = errStorageFailed
+	case <-n.store.Failed():
+		failure = errStorageFailed
 	case err := <-served:
 		failure = exitWith(exitFailed, err)
 	}
@@ -117,17 +122,19 @@ func exitOnSecond(signals <-chan os.Signal, log *slog.Logger) {
 
 func (n *node) start(ctx context.Context) (err error) {
 	c := n.config
+	certificate, err := n.openCertificate()
+	if err != nil {
+		return err
+	}
 	if n.store, err = sqlite.Open(ctx, c.dataDir, sqlite.Options{
-		Durability: c.sqliteDurability(), Logger: n.log.With("component", "sqlite"),
+		Durability: c.sqliteDurability(), AllowFileSystem: c.allowFileSystem, AcceptLoss: c.acceptLoss,
+		Logger: n.log.With("component", "sqlite"),
 	}); err != nil {
-		if inUse, ok := errors.AsType[*sqlite.InUseError](err); ok {
-			return exitWith(exitInUse, fmt.Errorf("%w; stop it, or use another --data-dir", inUse))
-		}
-		return exitWith(exitStorage, fmt.Errorf("open the store in %s: %w", c.dataDir, err))
+		return openError(c.dataDir, err)
 	}
 	if n.system, err = actors.New(ctx, n.store, actors.Options{
 		MaxInFlightEvents: c.maxInFlightEvents, MaxInFlightBytes: int64(c.maxInFlightBytes),
-		MaxTopicInFlightEvents: c.maxTopicInFlightEvents, TopicIdleTimeout: c.topicIdleTimeout,
+		MaxTopicInFlightEvents: c.maxTopicInFlightEvents, MaxTopicInFlightBytes: int64(c.maxTopicInFlightBytes), TopicIdleTimeout: c.topicIdleTimeout,
 		MaxActiveTopics: c.maxActiveTopics, SeenCacheEntries: c.seenCacheEntries, Logger: n.log.With("component", "actors"),
 	}); err != nil {
 		return exitWith(exitStorage, fmt.Errorf("start the actors: %w", err))
@@ -136,12 +143,31 @@ func (n *node) start(ctx context.Context) (err error) {
 		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
 		RequestTimeout: c.requestTimeout, ReadTimeout: c.readTimeout, WriteTimeout: c.writeTimeout, IdleTimeout: c.idleTimeout,
 		Durability: c.durability, Logger: n.log.With("component", "http"),
+		Certificate: certificate, AllowedHosts: c.allowedHosts, CORSOrigins: c.corsOrigins,
 		Build: httpserver.Build{Version: buildinfo.Version(), Commit: buildinfo.Commit(), Date: buildinfo.Date(), Go: buildinfo.Go()},
 	})
 	if n.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return exitWith(exitFailed, fmt.Errorf("listen: %w; choose another --listen address", err))
 	}
 	return nil
+}
+
+// errStorageFailed ends the server when its store has.
+var errStorageFailed = exitWith(exitStorage, errors.New("the storage failed; nothing after the last answer was stored, the log says why"))
+
+// openError says what to do about a store that did not open, with the exit code.
+func openError(dir string, err error) error {
+	if inUse, ok := errors.AsType[*sqlite.InUseError](err); ok {
+		return exitWith(exitInUse, fmt.Errorf("%w; stop it, or use another --data-dir", inUse))
+	}
+	if loss, ok := errors.AsType[*sqlite.LossError](err); ok {
+		return exitWith(exitStorage, fmt.Errorf("%w. The disk, or who copied these files, lost them; nothing was changed. Restore a backup, "+
+			"or go on without them with --accept-loss %s, which accepts this loss and no other", loss, loss.ID))
+	}
+	if f, ok := errors.AsType[*sqlite.FileSystemError](err); ok {
+		return exitWith(exitStorage, fmt.Errorf("%w. Use a local file system like ext4 or xfs; --allow-file-system %s takes this one all the same", f, f.Name))
+	}
+	return exitWith(exitStorage, fmt.Errorf("open the store in %s: %w", dir, err))
 }
 
 // stop ends the parts that were started, last one first: no new events, then
@@ -171,6 +197,9 @@ func (n *node) stop() (err error) {
 	}
 	if n.store != nil {
 		err = errors.Join(err, n.store.Close())
+	}
+	if n.stopCertificate != nil {
+		n.stopCertificate()
 	}
 	return err
 }

@@ -41,9 +41,15 @@ var rules = []rule{
 		"the conformance suite knows what every store promises and no store",
 	},
 	{
+		"sekali/persistence/crashvfs",
+		nil,
+		[]string{"modernc.org/sqlite", "modernc.org/libc", "github.com/cespare/xxhash"},
+		"the disk that fails on request knows SQLite's tables of functions and no store",
+	},
+	{
 		"sekali/persistence",
 		[]string{"sekali"},
-		[]string{"modernc.org/sqlite", "github.com/cespare/xxhash", "github.com/dchest/siphash"},
+		[]string{"modernc.org/sqlite", "github.com/cespare/xxhash", "github.com/dchest/siphash", jsontext},
 		"a store knows the domain and its database and nothing of actors or HTTP, so that stores can be exchanged",
 	},
 	{
@@ -55,7 +61,7 @@ var rules = []rule{
 	{
 		"sekali/httpserver",
 		[]string{"sekali", "sekali/webui"},
-		[]string{fasthttp, jsontext},
+		[]string{fasthttp, jsontext, "github.com/klauspost/compress"},
 		"HTTP comes in, calls of the domain go out: the server declares the interfaces that it needs and does not see the actors",
 	},
 	{"sekali/webui", nil, nil, "embedded files need nothing"},
@@ -74,7 +80,7 @@ var rules = []rule{
 	},
 	{
 		"sekali/apptest",
-		[]string{"sekali", "sekali/client", "sekali/internal/prove"},
+		[]string{"sekali", "sekali/client", "sekali/internal/prove", "sekali/internal/testcert"},
 		[]string{"github.com/stretchr/testify"},
 		"black-box tests see the binary as a user does",
 	},

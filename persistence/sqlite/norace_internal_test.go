@@ -1,0 +1,9 @@
+//go:build !race
+
+package sqlite
+
+const (
+	powerLossStates   = 20_000
+	powerLossControls = 500
+	ioErrorInjections = 1000
+)

@@ -1,0 +1,12 @@
+//go:build race
+
+package sqlite
+
+// The race detector makes the translated SQLite twenty times slower, and finds
+// nothing more in states that are checked one by one: `make states` checks the
+// others without it.
+const (
+	powerLossStates   = 300
+	powerLossControls = 60
+	ioErrorInjections = 60
+)
