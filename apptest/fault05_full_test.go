@@ -22,7 +22,7 @@ func TestFault05DiskFull(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			seed := prove.Seed(t)
 			full := fullDisks{seed: seed}
-			n := prove.Count(t, "full-cycles", 3, 50)
+			n := prove.Count(t, "full-cycles", 2, 50)
 			for full.cycles < n {
 				full.oneDisk(t, kind, min(n-full.cycles, 5))
 			}
