@@ -3,7 +3,6 @@ package apptest_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sekali"
+	"sekali/client"
 	"sekali/internal/prove"
 )
 
@@ -29,9 +29,9 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 	var before, held, during float64
 	for round := range rounds {
 		s := startServer(t, dir)
-		run := startLoad(s, l, round)
+		run := startLoad(s, l, loadOptions{seed: uint64(round)})
 		run.waitAnswers(t, 100)
-		acknowledged := l.acknowledged()
+		acknowledged, count := l.acknowledged()
 		args := []string{"--incremental"}
 		if round%2 == 0 {
 			place, args = filepath.Join(to, fmt.Sprint("backup-", round)), nil
@@ -43,8 +43,8 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 		run.wait(t)
 		require.True(t, backup.Online)
 		require.Equal(t, round%2 == 1, backup.Incremental)
-		require.GreaterOrEqual(t, backup.Manifest.Events, int64(len(acknowledged)))
-		before, held = before+float64(len(acknowledged)), held+float64(backup.Manifest.Events)
+		require.GreaterOrEqual(t, backup.Manifest.Events, int64(count))
+		before, held = before+float64(count), held+float64(backup.Manifest.Events)
 
 		requireVerified(t, place)
 		restored := filepath.Join(to, fmt.Sprint("restored-", round))
@@ -66,52 +66,58 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 	}})
 }
 
-// acknowledged is what has been acknowledged so far.
-func (l *ledger) acknowledged() map[identity]int64 {
+// acknowledged returns the seqs of what has been acknowledged so far, by number,
+// and how many there are.
+func (l *ledger) acknowledged() (seqs []uint32, count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.acked)
+	seqs = make([]uint32, len(l.entries))
+	for n := range l.entries {
+		seqs[n] = l.entries[n].acked
+	}
+	return seqs, l.acked
+}
+
+// at is the ledger as it was when only these were acknowledged: whatever has
+// been taken since may be there or not.
+func (l *ledger) at(seqs []uint32) *ledger {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	then := newLedger()
+	then.entries = slices.Clone(l.entries)
+	for n := range then.entries {
+		e := &then.entries[n]
+		taken := e.acked != 0 || e.unknown
+		e.acked = 0
+		if n < len(seqs) {
+			e.acked = seqs[n]
+		}
+		e.unknown = taken && e.acked == 0
+	}
+	return then
 }
 
 // requireRestored holds a server on a restored directory against what was
 // acknowledged before the backup, and against all that was sent until now.
-func (l *ledger) requireRestored(s *server, before map[identity]int64) {
+func (l *ledger) requireRestored(s *server, before []uint32) {
 	s.t.Helper()
-	sent := newLedger()
-	maps.Copy(sent.acked, before)
-	for _, more := range []map[identity]bool{l.unknown, keySet(l.acked)} {
-		for i := range more {
-			if sent.acked[i] == 0 {
-				sent.unknown[i] = true
-			}
+	then := l.at(before)
+	then.requireSound(s)
+	require.Equal(s.t, then.sound.last, then.sound.rows, "seqs without a gap")
+	var again []int
+	for n := range l.entries {
+		restored, acked := then.sound.seqOf(n), int64(l.entries[n].acked)
+		if restored != 0 && acked != 0 {
+			require.Equal(s.t, acked, restored, "event %d", n)
+		}
+		if restored != 0 && len(again) < 500 {
+			again = append(again, n)
 		}
 	}
-	sent.requireSound(s)
-	for n, r := range s.rows() {
-		require.EqualValues(s.t, n+1, r.Seq, "seqs without a gap")
-		if seq, ok := l.acked[identity{r.Topic, r.ID}]; ok {
-			require.Equal(s.t, seq, r.Seq)
-		}
-	}
-	var again []sekali.Event
-	for i := range before {
-		if again = append(again, event(i.topic, i.id)); len(again) == 500 {
-			break
-		}
-	}
-	for n, r := range s.publish(again...) {
-		require.Equal(s.t, sekali.OutcomeDuplicate, r.Outcome)
-		require.Equal(s.t, before[identity{again[n].Topic, again[n].ID}], r.Seq)
+	for i, r := range s.publish(numberedAll(again)...) {
+		require.Equal(s.t, client.Result{Outcome: sekali.OutcomeDuplicate, Seq: then.sound.seqOf(again[i])}, r)
 	}
 	s.kill()
-}
-
-func keySet(m map[identity]int64) map[identity]bool {
-	set := make(map[identity]bool, len(m))
-	for i := range m {
-		set[i] = true
-	}
-	return set
 }
 
 // backupResult is what 'sekali backup --output json' prints.
@@ -178,7 +184,7 @@ func TestFault14AKilledBackupLeavesTheOlderOneOrTheNewOne(t *testing.T) {
 	kills := prove.Count(t, "backup-kills", 6, 200)
 	place := filepath.Join(to, "incremental")
 	s := startServer(t, dir)
-	run := startLoad(s, l, 0)
+	run := startLoad(s, l, loadOptions{})
 	run.waitAnswers(t, 100)
 	began := time.Now()
 	held := backUp(t, dir, place).Manifest.Events
@@ -222,14 +228,14 @@ func TestFault14ControlWhatIsNoBackupIsFound(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 14))
 	dir, to, l := t.TempDir(), t.TempDir(), newLedger()
 	s := startServer(t, dir)
-	run := startLoad(s, l, 0)
+	run := startLoad(s, l, loadOptions{})
 	run.waitAnswers(t, 100)
 	older, newer, copied := filepath.Join(to, "older"), filepath.Join(to, "newer"), filepath.Join(to, "copied")
 	backUp(t, dir, older)
 	require.NoError(t, os.Mkdir(copied, 0o700))
 	copyFile(t, filepath.Join(dir, "sekali.db"), filepath.Join(copied, "sekali.db"))
 	answers := run.answers.Load()
-	s.publish(event("t", "one more"))
+	l.publishNew(s, 1)
 	copyFile(t, filepath.Join(dir, "sekali.mark"), filepath.Join(copied, "sekali.mark"))
 	s.kill()
 	run.wait(t)
