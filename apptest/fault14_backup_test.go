@@ -54,6 +54,7 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 		require.NoError(t, os.RemoveAll(restored))
 
 		s = startServer(t, dir)
+		l.requireGrown(s)
 		l.resend(s)
 		s.kill()
 	}
