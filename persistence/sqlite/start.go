@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"modernc.org/sqlite"
 )
 
 // Open locks dir (created when missing, with mode 0700), creates or opens the
@@ -22,11 +20,8 @@ import (
 // when acknowledged events are missing.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	o = o.withDefaults()
-	// With POSIX locks, closing any other descriptor of the database file in
-	// this process would silently drop SQLite's own. Where the kernel has no
-	// OFD locks the library falls back by itself.
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
-		return nil, fmt.Errorf("enable OFD locks: %w", err)
+	if err := enableOFD(); err != nil {
+		return nil, err
 	}
 	if err := makeDir(dir, o.disk); err != nil {
 		return nil, err
@@ -66,6 +61,11 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 
 // checkDirectory finds out whether a promise can be kept in the directory.
 func (s *Store) checkDirectory() error {
+	if !s.options.restoring {
+		if err := refuseUnserved(s.dir); err != nil {
+			return err
+		}
+	}
 	if err := checkFileSystem(s.dir, s.options.AllowFileSystem, s.log); err != nil {
 		return err
 	}
@@ -93,6 +93,11 @@ func (s *Store) openDatabase(ctx context.Context) error {
 		report.Mark = nil // of a store that never held anything
 	}
 	if report.Bytes > 0 {
+		if report.Valid > 0 {
+			if err := rewriteLog(s.options.disk, s.path+"-wal", report.validBytes()); err != nil {
+				return err
+			}
+		}
 		if err := s.keepLog(ctx); err != nil {
 			return err
 		}
@@ -151,9 +156,7 @@ func openConns(ctx context.Context, path string, o Options, n int) (*sql.DB, err
 }
 
 // beginMark empties the log and then begins the mark with what the database
-// holds, all of which is synced by then. After a failed fsync the kernel shows
-// what it has not written: so everything that was found in the log is written
-// once more, into the database.
+// holds, all of which is synced by then.
 func (s *Store) beginMark(r *LogReport) error {
 	first := s.writer.position()
 	first.Relaxed = s.options.Durability == Relaxed
@@ -168,9 +171,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		if wal.size > 0 {
 			s.log.Warn("another program reads the database: its log is emptied later", "log_bytes", wal.size)
 			first.Relaxed = first.Relaxed || r.Mark != nil && r.Mark.Relaxed
-			if err := s.syncLog(); err != nil {
-				return err
-			}
 		}
 	}
 	var err error
@@ -178,17 +178,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		return err
 	}
 	return s.options.disk.SyncDir(s.dir)
-}
-
-func (s *Store) syncLog() error {
-	f, err := s.options.disk.OpenFile(s.path+"-wal", os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	return nil
 }
 
 // openBeside opens everything but the writer.

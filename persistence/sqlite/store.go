@@ -57,9 +57,11 @@ type Options struct {
 	generationRows int    // of the indexes
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
+	manual         bool   // no checkpointer: the test does its work
 	watchEvery     time.Duration
-	tailRows       int  // that are checked at every start
-	manual         bool // no checkpointer: the test does its work
+	tailRows       int // that are checked at every start
+
+	restoring bool // by Restore, which is not done
 }
 
 func (o Options) withDefaults() Options {
