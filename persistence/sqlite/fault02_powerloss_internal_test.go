@@ -105,7 +105,7 @@ func (x *explorer) live() *life {
 	l.disk = newCrashDisk(x.t, dir)
 	require.NoError(x.t, l.begin(x.t.Context(), dir, faultOptions(x.durability)))
 	require.NoError(x.t, l.run(thingsPerLife))
-	require.NoError(x.t, l.store.Close())
+	require.NoError(x.t, l.close())
 	require.NoError(x.t, l.disk.Close())
 	require.NoError(x.t, os.RemoveAll(dir))
 	return l

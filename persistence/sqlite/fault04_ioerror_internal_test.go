@@ -29,8 +29,10 @@ type injection struct {
 	fault crashvfs.Fault
 
 	mu      sync.Mutex
+	disk    *crashvfs.Disk
 	seen    int
 	failed  []crashvfs.Op // the operations that failed
+	behind  int           // how many were recorded before the last of them
 	mustEnd bool          // one of them is such that nothing may be acknowledged behind it
 }
 
@@ -45,7 +47,7 @@ func (i *injection) hook(o crashvfs.Op) *crashvfs.Fault {
 	if n := i.seen - 1; n < i.nth || n >= i.nth+i.times {
 		return nil
 	}
-	i.failed = append(i.failed, o)
+	i.failed, i.behind = append(i.failed, o), len(i.disk.Ops())
 	i.mustEnd = i.mustEnd || i.endsStore(o)
 	fault := i.fault
 	return &fault
@@ -137,7 +139,7 @@ func (t *trial) startFailed(err error) error {
 // behind one that ends the store is not.
 func (t *trial) step() error {
 	thing := t.r.IntN(16)
-	if t.store == nil || thing == 0 {
+	if t.store == nil || thing == 0 || t.ended && t.r.IntN(2) == 0 {
 		return t.restart()
 	}
 	switch thing {
@@ -209,6 +211,7 @@ func (t *trial) sendNext() error {
 		return fmt.Errorf("a batch failed, although nothing else did: %w", err)
 	case err == nil:
 		t.acked, t.unsure = t.history.last(), nil
+		t.disk.Mark(t.acked)
 	}
 	return nil
 }
@@ -248,23 +251,38 @@ func (t *trial) sendPatiently() error {
 	}
 }
 
-// states are the data directory as a loss of power now could leave it, and as it
-// is after the end of the process.
+// states are the data directory as a loss of power could leave it at the end, or
+// at some time behind the failure, and as it is after the end of the process.
 func (t *trial) states(r *rand.Rand) []*crashState {
-	platter := crashvfs.NewPlatter(t.start)
 	ops := t.disk.Ops()
-	for _, o := range ops {
-		platter.Apply(o)
-	}
-	all := platter.Systematic()
-	survivals := []crashvfs.Survival{{}, all[len(all)-1], platter.Random(r)}
+	early := t.injection.behind + r.IntN(len(ops)-t.injection.behind+1)
+	platter := crashvfs.NewPlatter(t.start)
+	acked := 0
 	var states []*crashState
-	for _, survival := range survivals {
-		states = append(states, &crashState{
-			life: t.life, files: platter.Image(survival), index: indexImage(t.dir), cut: len(ops), acked: t.acked, survival: survival, seed: r.Uint64(),
-		})
+	for cut := 0; cut <= len(ops); cut++ {
+		if cut == early || cut == len(ops) {
+			all := platter.Systematic()
+			for _, survival := range []crashvfs.Survival{{}, platter.Random(r), all[r.IntN(len(all))]} {
+				states = append(states, &crashState{
+					life: t.life, files: platter.Image(survival), index: indexImage(t.dir), cut: cut, acked: acked, survival: survival, seed: r.Uint64(),
+				})
+			}
+		}
+		if cut == len(ops) {
+			break
+		}
+		if ops[cut].Kind == crashvfs.Mark {
+			acked = ops[cut].Note
+		}
+		platter.Apply(ops[cut])
 	}
-	return states
+	killed := crashvfs.Survival{Names: len(ops)}
+	for range ops {
+		killed.Fates = append(killed.Fates, ^crashvfs.Fate(0))
+	}
+	return append(states, &crashState{
+		life: t.life, files: platter.Image(killed), index: indexImage(t.dir), cut: len(ops), acked: acked, survival: killed, seed: r.Uint64(),
+	})
 }
 
 // ioErrors runs trials and counts what they find.
@@ -327,6 +345,7 @@ func (x *ioErrors) try(seed uint64, dir string, i *injection, hook crashvfs.Hook
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	r := rand.New(rand.NewPCG(seed, 4))
 	t := &trial{life: &life{r: r, disk: newCrashDisk(x.t, dir), history: newHistory(), faults: hook}, injection: i}
+	i.disk = t.disk
 	err = t.run(x.t.Context(), dir)
 	states := t.states(r)
 	t.disk.SetHook(nil)
