@@ -55,7 +55,7 @@ func dataError(err error) error {
 }
 
 // partUnits are what the parts of the store's tools count.
-var partUnits = map[string]string{"index": "entries", "files": "MiB", "repeats": "rows"}
+var partUnits = map[string]string{"index": "entries", "files": "MiB", "repeats": "rows", "copy repeats": "rows"}
 
 // parts shows the progress of the parts of a command, one after the other.
 type parts struct {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -59,8 +58,8 @@ func (d *diagnosis) count(verdict string) (n int) {
 func newDoctorCommand() *cobra.Command {
 	c := &config{}
 	var (
-		url, output string
-		timeout     time.Duration
+		ask    serverToAsk
+		output string
 	)
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -78,21 +77,21 @@ usage.`,
 		Args: cobra.NoArgs,
 	}
 	c.defineFlags(cmd.Flags())
-	cmd.Flags().StringVar(&url, "url", "", "`URL` of the running server; by default the address of --listen on this machine, when the directory is in use")
-	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "longest `time` to wait for an answer of the server")
+	cmd.Flags().StringVar(&ask.url, "url", "", "`URL` of the running server; by default the address of --listen on this machine, when the directory is in use")
+	defineCA(cmd.Flags(), &ask.ca)
+	cmd.Flags().DurationVar(&ask.timeout, "timeout", 3*time.Second, "longest `time` to wait for an answer of the server")
 	defineOutputFlag(cmd, &output)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := errors.Join(checkOutput(output), checkURL(url)); err != nil {
+		if err := errors.Join(checkOutput(output), checkURL(ask.url)); err != nil {
 			return err
 		}
 		d := &diagnosis{Version: buildinfo.Version()}
 		d.checkConfig(c, cmd.Flags())
 		d.Dir = c.dataDir
-		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-		defer cancel()
 		inUse := d.checkDirectory(c.dataDir)
 		d.checkDescriptors(c)
-		d.checkServer(ctx, c, url, inUse)
+		d.checkCertificate(c)
+		d.checkServer(cmd.Context(), c, ask, inUse)
 		return d.write(cmd.OutOrStdout(), output)
 	}
 	return cmd

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +24,7 @@ const (
 	muchFree       = 5 << 30 // bytes from which a tenth is not little
 	leastFreeFiles = 1000
 	largeLog       = 160 << 20 // a server cuts its log at 128 MiB
+	soonExpired    = 14 * 24 * time.Hour
 )
 
 // checkConfig reads the configuration as 'sekali serve' does.
@@ -188,36 +191,78 @@ func (d *diagnosis) checkDescriptors(c *config) {
 	d.ok("descriptors", "%d", limit.Max)
 }
 
-// checkServer asks the server at url, or the one that uses the directory.
-func (d *diagnosis) checkServer(ctx context.Context, c *config, url string, inUse bool) {
-	asked := url
-	if asked == "" {
-		if !inUse {
-			d.ok("server", "none runs here")
-			return
-		}
-		var err error
-		if asked, err = localURL(c.listen, c.secure()); err != nil {
-			return // the configuration said so
-		}
+// checkCertificate looks at the pair of --tls-cert and --tls-key.
+func (d *diagnosis) checkCertificate(c *config) {
+	if c.tlsCert == "" || c.tlsKey == "" {
+		return // the configuration said so when only one is there
 	}
-	server, err := client.New(asked, client.Options{MaxAttempts: 1})
+	pair, err := tls.LoadX509KeyPair(c.tlsCert, c.tlsKey)
+	if err != nil {
+		d.fail("certificate", "give --tls-cert the chain and --tls-key its key, as PEM", "%s", err)
+		return
+	}
+	leaf, now := pair.Leaf, time.Now()
+	switch until := leaf.NotAfter.Format(time.RFC3339); {
+	case now.After(leaf.NotAfter) || now.Before(leaf.NotBefore):
+		d.fail("certificate", "replace the files: the server takes them over by itself; check the clock of this machine, too", "it is valid from %s to %s", leaf.NotBefore.Format(time.RFC3339), until)
+	case leaf.NotAfter.Sub(now) < soonExpired:
+		d.warn("certificate", "replace the files: the server takes them over by itself", "it is valid until %s only", until)
+	default:
+		d.ok("certificate", "valid until %s", until)
+	}
+	if info, err := os.Stat(c.tlsKey); err == nil && info.Mode().Perm()&0o044 != 0 {
+		d.warn("certificate", "chmod 600 "+c.tlsKey, "other users may read the private key (mode %04o)", info.Mode().Perm())
+	}
+}
+
+// serverToAsk is the server that doctor asks.
+type serverToAsk struct {
+	url     string // "" for the one that uses the directory
+	ca      string // file of an authority of one's own, for url
+	timeout time.Duration
+}
+
+// checkServer asks the server at the URL, or the one that uses the directory.
+func (d *diagnosis) checkServer(ctx context.Context, c *config, ask serverToAsk, inUse bool) {
+	if ask.url == "" && !inUse {
+		d.ok("server", "none runs here")
+		return
+	}
+	options := client.Options{MaxAttempts: 1}
+	url, err := ask.url, error(nil)
+	if url != "" {
+		options.RootCAs, err = readRoots(ask.ca)
+	} else {
+		options.HTTPClient = ownServerClient()
+		url, err = localURL(c.listen, c.tlsCert != "")
+	}
+	if err != nil {
+		d.fail("server", "correct --url, --ca or --listen", "%s", err)
+		return
+	}
+	server, err := client.New(url, options)
 	if err != nil {
 		d.fail("server", "correct --url", "%s", err)
 		return
 	}
 	defer server.Close()
+	ctx, cancel := context.WithTimeout(ctx, ask.timeout)
+	defer cancel()
 	health, err := server.Health(ctx)
 	switch {
-	case err != nil && url == "":
-		d.warn("server", "give --url, or the --listen of the running server", "the directory is in use, and nobody answers at %s: %s", asked, err)
+	case err != nil && ask.url == "":
+		d.warn("server", "give --url, or the --listen of the running server", "the directory is in use, and nobody answers at %s: %s", url, err)
 	case err != nil:
-		d.fail("server", "look at its log", "%s does not answer: %s", asked, err)
+		d.fail("server", "look at its log", "%s does not answer: %s", url, err)
 	default:
-		if err := server.Ready(ctx); err != nil {
-			d.fail("server", "look at its log; after a failed disk it ends by itself and has to be started again", "%s is alive and takes no events: %s", asked, err)
-			return
-		}
-		d.ok("server", "%s takes events, version %s, up for %s", asked, health.Version, health.Uptime.Round(time.Second))
+		d.checkReady(ctx, server, url, health)
 	}
+}
+
+func (d *diagnosis) checkReady(ctx context.Context, server *client.Client, url string, health client.Health) {
+	if err := server.Ready(ctx); err != nil {
+		d.fail("server", "look at its log; after a failed disk it ends by itself and has to be started again", "%s is alive and takes no events: %s", url, err)
+		return
+	}
+	d.ok("server", "%s takes events, version %s, up for %s", url, health.Version, health.Uptime.Round(time.Second))
 }

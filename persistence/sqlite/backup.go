@@ -215,6 +215,7 @@ func (b *backup) copyInto(ctx context.Context, to *backupTarget, before *Manifes
 	if err := c.copyMeta(ctx); err != nil {
 		return nil, err
 	}
+	b.Progress("write", 0, 0)
 	if err := to.tx.Commit(); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
@@ -273,6 +274,7 @@ func (b *backup) finish(ctx context.Context, dir string, m *Manifest) error {
 
 // compare verifies what was written and holds it against what was read.
 func (b *backup) compare(ctx context.Context, dir string, withLog bool, m *Manifest) error {
+	b.Progress("verify", 0, 0)
 	v := newVerifier(dir, VerifyOptions{Progress: b.Progress})
 	v.withLog = withLog
 	if err := v.run(ctx); err != nil {

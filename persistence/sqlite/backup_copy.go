@@ -114,7 +114,7 @@ func (c *copier) copyEvents(ctx context.Context, after int64) error {
 		c.to.copied += int64(p.rows)
 		c.to.bytes += p.bytes
 		c.to.sum += p.sum
-		c.progress("events", c.to.copied, c.snap.lastSeq-after)
+		c.progress("copy", c.to.copied, c.snap.lastSeq-after)
 		if err := c.rest(ctx, start); err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (c *copier) copyDuplicates(ctx context.Context, after int64) (sum uint64, e
 			return 0, err
 		}
 		after = last
-		c.progress("repeats", after, c.snap.lastDuplicate)
+		c.progress("copy repeats", after, c.snap.lastDuplicate)
 	}
 	return sum, c.writeTallies(c.snap.recent, &sum)
 }

@@ -178,7 +178,7 @@ func TestAKilledIncrementalBackupLeavesAWholeOne(t *testing.T) {
 	_, err := Backup(t.Context(), dir, place, BackupOptions{
 		Incremental: true, step: take, page: 64,
 		Progress: func(part string, done, total int64) {
-			if part == "events" && done > total/2 && done < total {
+			if part == "copy" && done > total/2 && done < total {
 				take("writing")
 			}
 		},
@@ -211,7 +211,7 @@ func TestAFailedBackupLeavesNothingAndAFailedIncrementalTheOlderOne(t *testing.T
 	appendRepeated(t, s, 0, 600)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopAt := func(part string, done, total int64) {
-		if part == "events" && done > total/2 {
+		if part == "copy" && done > total/2 {
 			cancel()
 		}
 	}
