@@ -42,8 +42,7 @@ func (s *Server) handleTopics(ctx *fasthttp.RequestCtx, _ []string) error {
 	if next != "" {
 		b = appendString(append(b, `,"next":`...), next)
 	}
-	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
-	return nil
+	return s.writeLarge(ctx, "application/json", append(b, "}\n"...))
 }
 
 func appendTopic(b []byte, t *sekali.TopicStats) []byte {
@@ -86,8 +85,7 @@ func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
 	b = appendString(append(b, `,"durability":`...), s.Durability)
 	b = appendTime(append(b, `,"started_at":`...), stats.StartedAt)
 	b = strconv.AppendInt(append(b, `,"goroutines":`...), int64(runtime.NumGoroutine()), 10)
-	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
-	return nil
+	return s.writeLarge(ctx, "application/json", append(b, "}\n"...))
 }
 
 // handleHealth answers GET /health: the process is alive.
