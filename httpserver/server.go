@@ -75,13 +75,16 @@ type Options struct {
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
 	MaxInFlightBodyBytes int64
-	MaxConnections       int           // open connections (default 4,096)
-	RequestTimeout       time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
-	ReadTimeout          time.Duration // for receiving one request (default 30 s); beyond it 408
-	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
-	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
-	Durability           string        // shown in /stats and in answers unless it is "durable"
-	Certificate          Certificate   // what to show over TLS; nil means plain HTTP
+	// MaxInFlightAnswerBytes bounds the answers being sent, beyond 64 KiB of
+	// each (default 128 MiB); beyond it 503.
+	MaxInFlightAnswerBytes int64
+	MaxConnections         int           // open connections (default 4,096)
+	RequestTimeout         time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
+	ReadTimeout            time.Duration // for receiving one request (default 30 s); beyond it 408
+	WriteTimeout           time.Duration // for sending an answer, or one page of a stream (default 30 s)
+	IdleTimeout            time.Duration // between two requests of a connection (default 2 min)
+	Durability             string        // shown in /stats and in answers unless it is "durable"
+	Certificate            Certificate   // what to show over TLS; nil means plain HTTP
 	// AllowedHosts are the names, beside addresses and names that public DNS
 	// does not hold, that requests may be addressed to (see ValidHost); others
 	// get 421. On a loopback address only localhost and loopback addresses need
@@ -99,6 +102,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 8<<20)
 	o.MaxInFlightBodyBytes = cmp.Or(o.MaxInFlightBodyBytes, 64<<20)
+	o.MaxInFlightAnswerBytes = cmp.Or(o.MaxInFlightAnswerBytes, 128<<20)
 	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, 10_000)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 4096)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
@@ -125,6 +129,7 @@ type Server struct {
 	ids      requestIDs
 	bodies   bodies
 	waits    waits
+	sending  sending
 	decoders decoders
 	hosts    hostRule
 	routes   []route
@@ -142,6 +147,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.sending.max = o.MaxInFlightAnswerBytes
 	s.decoders = newDecoders(&s.bodies)
 	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)

@@ -148,7 +148,7 @@ func (n *node) start(ctx context.Context) (err error) {
 		return exitWith(exitStorage, fmt.Errorf("start the actors: %w", err))
 	}
 	n.http = httpserver.New(n.system, httpserver.Options{
-		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
+		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxInFlightAnswerBytes: int64(c.maxInFlightAnswerBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
 		RequestTimeout: c.requestTimeout, ReadTimeout: c.readTimeout, WriteTimeout: c.writeTimeout, IdleTimeout: c.idleTimeout,
 		Durability: c.durability, Keys: n.keys, Logger: n.log.With("component", "http"),
 		Certificate: certificate, AllowedHosts: c.allowedHosts, CORSOrigins: c.corsOrigins,
