@@ -249,7 +249,7 @@ func TestRootGivesNoFileAwayThatWasThere(t *testing.T) {
 	require.NoError(t, os.Symlink(own, filepath.Join(dir, "keys.json.next")))
 	require.NoError(t, os.Chown(dir, 12345, 23456))
 	f := keyfile.New(dir)
-	_, err := f.Update(func(k *access.Keys) error { return nil })
+	_, err := f.Update(func(*access.Keys) error { return nil })
 	require.ErrorContains(t, err, "missing although there were keys", "the lock is not empty")
 	info, err := os.Stat(own)
 	require.NoError(t, err)
