@@ -59,7 +59,7 @@ func (p *pass) arrived(b *body) error {
 // Topics are not looked at here: those of events are in the body.
 func (s *Server) authorize(ctx *fasthttp.RequestCtx) (pass, error) {
 	needs := anyKey
-	if !s.locked() || s.isPreflight(ctx) {
+	if !s.locked() {
 		return pass{}, nil
 	}
 	if r, _, err := s.find(ctx); err == nil {
@@ -146,8 +146,9 @@ func (s *Server) throwBodyAway(ctx *fasthttp.RequestCtx) bool {
 		return false
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(stream, maxDeniedBody+1))
-	if length < 0 { // chunked
-		return err == nil && n <= maxDeniedBody && chunksEnded(ctx)
+	if length < 0 { // chunked; fasthttp takes the end of the connection for the last chunk
+		conn, ok := ctx.Conn().(*countedConn)
+		return err == nil && n <= maxDeniedBody && ok && !conn.ended.Load()
 	}
 	return err == nil && n == int64(length)
 }

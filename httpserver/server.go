@@ -226,6 +226,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		closeUnread(ctx)
 		return
 	}
+	if s.isPreflight(ctx) {
+		s.answerPreflight(ctx)
+		return
+	}
 	pass, err := s.authorize(ctx)
 	if err != nil {
 		s.deny(ctx, err)
@@ -243,9 +247,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.writeError(ctx, err)
 		return
 	}
-	if !s.answerPreflight(ctx) {
-		s.answer(ctx)
-	}
+	s.answer(ctx)
 }
 
 // logRequest builds its line only for a log that wants it: it is on the way of
@@ -274,11 +276,15 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": what is too large, or would be
-// refused whatever it says, is refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is not well framed, too large,
+// or would be refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	pass, err := s.authorize(ctx)
-	pass.end() // the handler begins anew
+	err := s.admit(ctx)
+	if err == nil {
+		var pass pass
+		pass, err = s.authorize(ctx)
+		pass.end() // the handler begins anew
+	}
 	switch {
 	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
