@@ -20,6 +20,9 @@ func newBucket(r Rate, now time.Time) *bucket {
 	return &bucket{rate: r, tokens: float64(r.Burst), filled: now}
 }
 
+// maxWait is the longest time that a sender is told to wait.
+const maxWait = 24 * time.Hour
+
 // take takes the cost and returns 0, or takes nothing and returns how long it
 // is until anything can be taken. A cost of 0 only asks.
 func (b *bucket) take(cost int, now time.Time) (wait time.Duration) {
@@ -30,7 +33,8 @@ func (b *bucket) take(cost int, now time.Time) (wait time.Duration) {
 		b.filled = now
 	}
 	if b.tokens < 1 {
-		return max(time.Nanosecond, time.Duration((1-b.tokens)/b.rate.PerSecond*float64(time.Second)))
+		seconds := min((1-b.tokens)/b.rate.PerSecond, maxWait.Seconds())
+		return max(time.Nanosecond, time.Duration(seconds*float64(time.Second)))
 	}
 	b.tokens -= float64(cost)
 	return 0

@@ -11,7 +11,7 @@ import (
 // Limits bound what each key may have under way. Anonymous requests have none.
 type Limits struct {
 	InFlightEvents int   // events taken in and not yet answered
-	InFlightBytes  int64 // request bodies announced and not yet answered
+	InFlightBytes  int64 // request bodies, from their announcement to their answer
 }
 
 // Grant is an accepted key with the count of what it has under way.

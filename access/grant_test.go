@@ -67,6 +67,15 @@ func TestABatchLargerThanTheBurstPassesAndIsPaidForAfterwards(t *testing.T) {
 	})
 }
 
+func TestNobodyIsToldToWaitLongerThanADay(t *testing.T) {
+	m := newMemory()
+	s := spec("slow", access.Publish)
+	s.Rate = access.Rate{PerSecond: 1.0 / 3600}
+	g := grantOf(t, m, m.create(t, s))
+	require.NoError(t, g.Spend(1<<40))
+	require.Equal(t, 24*time.Hour, retryAfter(t, g.Spend(1)))
+}
+
 func TestAPauseSavesUpNoMoreThanTheBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := limited(t, access.Options{})
@@ -143,4 +152,9 @@ func TestLimitsHoldWhenManyAskAtOnce(t *testing.T) {
 	grant := requireAccepted(t, g, token)
 	require.NoError(t, grant.Enter(7), "all was given back")
 	require.NoError(t, grant.Begin(70, 0))
+}
+
+func grantOf(t testing.TB, m *memory, token access.Token) *access.Grant {
+	t.Helper()
+	return requireAccepted(t, newGuard(t, m, access.Options{}), token)
 }

@@ -19,6 +19,7 @@ const (
 	MaxTopicPrefixes = 100
 
 	maxPrefixBytes = 255
+	minRate        = 1.0 / 3600
 	maxRate        = 1e9
 )
 
@@ -229,8 +230,8 @@ func (r *Rate) complete() error {
 	if *r == (Rate{}) {
 		return nil
 	}
-	if !(r.PerSecond > 0 && r.PerSecond <= maxRate) || r.Burst < 0 || r.Burst > maxRate {
-		return &SpecError{"rate", "it should be more than 0 a second, like 1000/s, and at most 1000000000; so should a burst"}
+	if !(r.PerSecond >= minRate && r.PerSecond <= maxRate) || r.Burst < 0 || r.Burst > maxRate {
+		return &SpecError{"rate", "it should be from 1 an hour to 1000000000 a second, like 1000/s, and a burst at most 1000000000"}
 	}
 	if r.Burst == 0 {
 		r.Burst = max(1, int(r.PerSecond))

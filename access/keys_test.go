@@ -3,6 +3,7 @@ package access_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestWhatIsNoKeyIsRefusedAndTheRuleNamed(t *testing.T) {
 		"scopes":         {spec("a"), spec("a", "write"), spec("a", access.Read, "")},
 		"topic_prefixes": {prefixed(""), prefixed("a", "b\x00"), prefixed("\xff"), prefixed(string(make([]byte, 256))), {Name: "a", Scopes: []access.Scope{access.Admin}, TopicPrefixes: []string{"a"}}},
 		"expires_in":     {{Name: "a", Scopes: access.Scopes(), Lifetime: -time.Second}, {Name: "a", Scopes: access.Scopes(), Lifetime: 1<<63 - 1}},
-		"rate":           {rated(-1, 0), rated(0, 5), rated(2e9, 0), rated(1, -1)},
+		"rate":           {rated(-1, 0), rated(0, 5), rated(1e-300, 0), rated(math.NaN(), 0), rated(math.Inf(1), 0), rated(2e9, 0), rated(1, -1)},
 	} {
 		for _, s := range bad {
 			var k access.Keys

@@ -34,10 +34,22 @@ type pass struct {
 	bytes int64
 }
 
-func (p pass) end() {
+func (p *pass) end() {
 	if p.grant != nil {
 		p.grant.End(p.bytes)
 	}
+}
+
+// arrived charges for a body whose length was not announced.
+func (p *pass) arrived(b *body) error {
+	if p.grant == nil || p.bytes > 0 || b == nil {
+		return nil
+	}
+	if err := p.grant.Begin(int64(len(b.bytes)), 0); err != nil {
+		return err
+	}
+	p.bytes = int64(len(b.bytes))
+	return nil
 }
 
 // authorize decides by the headers alone, before anything of the body is read,
@@ -69,12 +81,12 @@ func (s *Server) authorize(ctx *fasthttp.RequestCtx) (pass, error) {
 	if needs == access.Publish {
 		cost = 0 // its events are counted when they have been read
 	}
-	p := pass{grant, max(0, int64(ctx.Request.Header.ContentLength()))}
-	if err := grant.Begin(p.bytes, cost); err != nil {
+	admitted := pass{grant, max(0, int64(ctx.Request.Header.ContentLength()))}
+	if err := grant.Begin(admitted.bytes, cost); err != nil {
 		return pass{}, err
 	}
 	ctx.SetUserValue(grantKey, grant)
-	return p, nil
+	return admitted, nil
 }
 
 var errNoKey = problem(sekali.CodeUnauthorized, "this server needs a key; send -H 'Authorization: Bearer <key>'")
@@ -134,8 +146,9 @@ func (s *Server) throwBodyAway(ctx *fasthttp.RequestCtx) bool {
 		return false
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(stream, maxDeniedBody+1))
-	if length < 0 { // chunked
-		return err == nil && n <= maxDeniedBody && chunksEnded(ctx)
+	if length < 0 { // chunked; fasthttp takes the end of the connection for the last chunk
+		conn, ok := ctx.Conn().(*countedConn)
+		return err == nil && n <= maxDeniedBody && ok && !conn.ended.Load()
 	}
 	return err == nil && n == int64(length)
 }

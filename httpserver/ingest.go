@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"iter"
 	"mime"
 	"slices"
 	"strconv"
@@ -105,22 +106,51 @@ func checkContentType(h *fasthttp.RequestHeader) error {
 	return nil
 }
 
-// quotesAndBlanks are what a preference may have around its parts.
-var quotesAndBlanks = strings.NewReplacer(`"`, "", " ", "", "\t", "")
-
 func parsePrefer(h *fasthttp.RequestHeader) (p preferences) {
 	for _, line := range h.PeekAll("Prefer") {
-		for preference := range strings.SplitSeq(string(line), ",") {
-			preference, _, _ = strings.Cut(preference, ";") // parameters, of which ours have none
-			switch strings.ToLower(quotesAndBlanks.Replace(preference)) {
-			case "return=minimal":
-				p.minimal = true
-			case "handling=lenient":
-				p.lenient = true
-			}
+		for preference := range unquotedParts(string(line), ',') {
+			p.add(preference)
 		}
 	}
 	return p
+}
+
+// add notes one preference, if it is one of ours: a name and a value, which may
+// be quoted, and parameters, of which ours have none.
+func (p *preferences) add(preference string) {
+	for first := range unquotedParts(preference, ';') {
+		name, value, _ := strings.Cut(first, "=")
+		value = strings.Trim(value, " \t")
+		if len(value) > 2 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		switch strings.ToLower(strings.Trim(name, " \t") + "=" + value) {
+		case "return=minimal":
+			p.minimal = true
+		case "handling=lenient":
+			p.lenient = true
+		}
+		return
+	}
+}
+
+// unquotedParts splits a header where a separator stands outside of quotes.
+func unquotedParts(s string, separator byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		begin, quoted := 0, false
+		for i := range len(s) {
+			switch {
+			case s[i] == '"':
+				quoted = !quoted
+			case s[i] == separator && !quoted:
+				if !yield(s[begin:i]) {
+					return
+				}
+				begin = i + 1
+			}
+		}
+		yield(s[begin:])
+	}
 }
 
 func (p preferences) applied() string {

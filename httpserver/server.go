@@ -243,6 +243,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	defer s.bodies.release(ctx, received)
+	if err := pass.arrived(received); err != nil {
+		s.writeError(ctx, err)
+		return
+	}
 	s.answer(ctx)
 }
 
@@ -272,11 +276,15 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": what is too large, or would be
-// refused whatever it says, is refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is not well framed, too large,
+// or would be refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	pass, err := s.authorize(ctx)
-	pass.end() // the handler begins anew
+	err := s.admit(ctx)
+	if err == nil {
+		var pass pass
+		pass, err = s.authorize(ctx)
+		pass.end() // the handler begins anew
+	}
 	switch {
 	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:

@@ -71,7 +71,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
 	f.Var(&c.maxTopicInFlightBytes, "max-topic-in-flight-bytes", "most memory of events of one topic in flight; beyond it 429 topic_overloaded")
 	f.IntVar(&c.maxKeyInFlightEvents, "max-key-in-flight-events", 15_000, "most `events` of one key in flight; beyond it 429 rate_limited")
-	f.Var(&c.maxKeyInFlightBytes, "max-key-in-flight-bytes", "most bytes of request bodies of one key, announced and not yet answered; beyond it 429 rate_limited")
+	f.Var(&c.maxKeyInFlightBytes, "max-key-in-flight-bytes", "most bytes of request bodies of one key, from their announcement to their answer; beyond it 429 rate_limited")
 	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
 	f.Int64Var(&c.seenCacheEntries, "seen-cache-entries", 131_072, "most recent `ids` remembered in memory (about 150 bytes each); fewer only cost speed")
 	f.DurationVar(&c.requestTimeout, "request-timeout", 10*time.Second, "longest `time` from a received request to its answer; beyond it 503 commit_timeout")

@@ -49,7 +49,7 @@ directory in use by another process.`,
 		n := &node{config: c, log: log}
 		return n.run(cmd.Context(), func(url string) {
 			if c.logFormat == "text" {
-				_, _ = fmt.Fprint(cmd.OutOrStdout(), banner(c, url)) // a closed stdout must not stop the server
+				_, _ = fmt.Fprint(cmd.OutOrStdout(), banner(c, url, n.keys.Required())) // a closed stdout must not stop the server
 			}
 		})
 	}
@@ -254,12 +254,23 @@ func (n *node) warn() {
 		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
 	}
 	n.warnOfReaders()
+	if n.config.allowAnonymous && n.keys.Required() {
+		n.log.Warn("there are keys, so every request needs one: --allow-anonymous lets nobody in")
+	}
+	if host, _, _ := net.SplitHostPort(n.config.listen); n.keys.Required() && !isLoopback(host) && !n.config.secure() {
+		n.log.Warn("keys and events travel in plain text: whoever sees the network sees them; serve HTTPS (--tls-cert, --tls-key), or put a proxy in front that does", "listen", n.config.listen)
+	}
 	if n.config.durability == sqlite.Relaxed.String() {
 		n.log.Warn("a loss of power may take the last answered events (--durability relaxed)")
 	}
 }
 
-func banner(c *config, url string) string {
+// banner says where the server is and what to try, with a key where it needs one.
+func banner(c *config, url string, keyed bool) string {
+	key := ""
+	if keyed {
+		key = ` -H "Authorization: Bearer $SEKALI_API_KEY"`
+	}
 	dir, err := filepath.Abs(c.dataDir)
 	if err != nil {
 		dir = c.dataDir
@@ -272,11 +283,11 @@ func banner(c *config, url string) string {
   API page      %s/docs
 
   Try it:
-    curl -X POST %s/publish -H 'Content-Type: application/json' \
+    curl -X POST %s/publish%s -H 'Content-Type: application/json' \
       -d '{"topic":"user.created","event_id":"evt-001","timestamp":"2025-10-24T10:30:00Z","source":"user-service","payload":{"user_id":"123"}}'
-    curl %s/stats
+    curl%s %s/stats
 
-`, buildinfo.Version(), url, dir, url, url, url)
+`, buildinfo.Version(), url, dir, url, url, key, key, url)
 }
 
 var (

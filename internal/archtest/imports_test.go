@@ -86,8 +86,8 @@ var rules = []rule{
 	},
 	{
 		"sekali/loadtest",
-		[]string{"sekali", "sekali/client"},
-		[]string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar"},
+		[]string{"sekali", "sekali/client", "sekali/internal/progress"},
+		[]string{"github.com/HdrHistogram/hdrhistogram-go"},
 		"the load test sees the server as any client does",
 	},
 	{
@@ -99,7 +99,7 @@ var rules = []rule{
 	{
 		"sekali/internal",
 		[]string{"sekali/internal"},
-		[]string{"github.com/santhosh-tekuri/jsonschema", "github.com/stretchr/testify"},
+		[]string{"github.com/schollz/progressbar", "github.com/dustin/go-humanize", "github.com/santhosh-tekuri/jsonschema", "github.com/stretchr/testify"},
 		"internal helpers have no domain meaning",
 	},
 	{"sekali", nil, nil, "the domain is plain data for everyone: standard library only"},

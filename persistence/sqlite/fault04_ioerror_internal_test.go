@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,8 +23,9 @@ import (
 // injection makes some operations of a life fail.
 type injection struct {
 	kind  crashvfs.Kind
-	nth   int // of that kind, from 0
-	times int // how many fail, one after the other
+	file  string // of that file only; "": of any
+	nth   int    // of that kind, from 0
+	times int    // how many fail, one after the other
 	fault crashvfs.Fault
 
 	mu      sync.Mutex
@@ -34,7 +36,7 @@ type injection struct {
 
 // hook is the injection's crashvfs.Hook.
 func (i *injection) hook(o crashvfs.Op) *crashvfs.Fault {
-	if o.Kind != i.kind {
+	if o.Kind != i.kind || i.file != "" && i.file != o.File {
 		return nil
 	}
 	i.mu.Lock()
@@ -92,6 +94,7 @@ type trial struct {
 	*life
 	injection *injection
 	ended     bool          // the store has said that it refuses all writes
+	stops     int           // how many have
 	unsure    *sekali.Batch // sent and not acknowledged
 	acked     int           // the last step acknowledged
 }
@@ -133,7 +136,7 @@ func (t *trial) startFailed(err error) error {
 // step does one thing. Errors are what the injection is for; to acknowledge
 // behind one that ends the store is not.
 func (t *trial) step() error {
-	thing := t.r.IntN(8)
+	thing := t.r.IntN(16)
 	if t.store == nil || thing == 0 {
 		return t.restart()
 	}
@@ -153,7 +156,10 @@ func (t *trial) step() error {
 
 // saw notes an error that ends the store.
 func (t *trial) saw(err error) {
-	t.ended = t.ended || sekali.CodeOf(err) == sekali.CodeStorageFailed && err != nil
+	if err != nil && sekali.CodeOf(err) == sekali.CodeStorageFailed && !t.ended {
+		t.ended = true
+		t.stops++
+	}
 }
 
 // restart closes the store, if there is one, and opens it again.
@@ -213,17 +219,33 @@ func (t *trial) recovers() error {
 	if t.store == nil {
 		return nil
 	}
-	_, mustEnd := t.injection.happened()
-	if !t.ended && !mustEnd {
-		if err := t.sendNext(); err != nil {
-			return err
-		}
-		if t.unsure != nil {
-			return errors.New("nothing fails any more, and the store still takes no batch")
-		}
+	if err := t.sendPatiently(); err != nil {
+		return err
 	}
 	_, err := t.history.find(t.ctx, t.store, t.acked, t.history.last())
 	return err
+}
+
+// sendPatiently sends until the store has taken a batch or has ended: one that
+// was full looks for room now and then.
+func (t *trial) sendPatiently() error {
+	patience := time.After(time.Minute)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		if err := t.sendNext(); err != nil {
+			return err
+		}
+		_, mustEnd := t.injection.happened()
+		if t.unsure == nil || t.ended || mustEnd {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-patience:
+			return errors.New("nothing fails any more, and the store still takes no batch")
+		}
+	}
 }
 
 // states are the data directory as a loss of power now could leave it, and as it
@@ -251,7 +273,6 @@ type ioErrors struct {
 	dir    string
 	hidden bool // the errors are kept from the store: the control
 
-	mu         sync.Mutex
 	injections int // that made something fail
 	stopped    int // stores that ended
 	lost       int // trials with lost acknowledged events
@@ -268,20 +289,18 @@ var failingKinds = []crashvfs.Kind{
 // drawInjection draws a failure of one of the operations that a life without any
 // has.
 func (x *ioErrors) drawInjection(r *rand.Rand, counts map[crashvfs.Kind]int) *injection {
-	i := &injection{times: 1}
-	for counts[i.kind] == 0 || i.nth == 0 {
-		i.kind = failingKinds[r.IntN(len(failingKinds))]
-		if x.hidden {
-			i.kind = crashvfs.Sync
-		}
-		i.nth = 1 + r.IntN(max(1, counts[i.kind]))
-	}
-	i.nth--
-	i.times = []int{1, 1, 3, 1 << 30}[r.IntN(4)]
-	i.fault = crashvfs.Fault{Err: []syscall.Errno{syscall.EIO, syscall.EIO, syscall.ENOSPC}[r.IntN(3)], Hidden: x.hidden}
 	if x.hidden {
-		i.times, i.fault.Err = 1, syscall.EIO
+		return &injection{
+			kind: crashvfs.Sync, file: walName, nth: r.IntN(thingsPerTrial), times: 1, fault: crashvfs.Fault{Err: syscall.EIO, Hidden: true},
+		}
 	}
+	i := &injection{kind: failingKinds[r.IntN(len(failingKinds))]}
+	for counts[i.kind] == 0 {
+		i.kind = failingKinds[r.IntN(len(failingKinds))]
+	}
+	const forGood = 1 << 30
+	i.nth, i.times = r.IntN(counts[i.kind]), []int{1, 1, 3, forGood}[r.IntN(4)]
+	i.fault.Err = []syscall.Errno{syscall.EIO, syscall.EIO, syscall.ENOSPC}[r.IntN(3)]
 	if i.kind == crashvfs.Write && r.IntN(2) == 0 {
 		i.fault.Part = r.IntN(4096)
 	}
@@ -318,22 +337,20 @@ func (x *ioErrors) try(seed uint64, dir string, i *injection, hook crashvfs.Hook
 	for _, s := range states {
 		v := s.check(x.t.Context(), dir+"-after", faultOptions(Durable))
 		if v.lost() || v.refused != nil {
-			x.mu.Lock()
 			x.lost++
-			x.mu.Unlock()
 		}
 		if verdict := errors.Join(v.refused, v.err); verdict != nil {
-			err = errors.Join(err, fmt.Errorf("after a loss of power that left %+v: %w", s.survival, verdict))
+			saved := ""
+			if !x.hidden {
+				saved = s.save()
+			}
+			err = errors.Join(err, fmt.Errorf("after a loss of power that left %+v: %w; %s", s.survival, verdict, saved))
 			break
 		}
 	}
 	if n, _ := i.happened(); n > 0 {
-		x.mu.Lock()
-		defer x.mu.Unlock()
 		x.injections++
-		if t.ended {
-			x.stopped++
-		}
+		x.stopped += t.stops
 	}
 	return err
 }
@@ -377,7 +394,10 @@ func TestFault04IOErrorsStopTheStoreOrAreSaid(t *testing.T) {
 func TestFault04ControlARetriedSyncLoses(t *testing.T) {
 	seed := prove.Seed(t)
 	x := &ioErrors{t: t, dir: memoryDir(t), hidden: true}
-	x.run(seed, prove.Count(t, "io-errors-control", 50, 500))
+	for tries := prove.Count(t, "io-errors-control", 500, 500); x.lost == 0 && x.injections < tries; {
+		x.run(seed, x.injections+20)
+		seed++
+	}
 	x.report(seed)
 	require.Positive(t, x.lost)
 }

@@ -151,9 +151,14 @@ func (s *Store) acceptLoss(ctx context.Context, r *LogReport) error {
 	return nil
 }
 
+// rowQuerier is what *sql.DB and *sql.Tx have in common for one row.
+type rowQuerier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // readFloor returns the last seq and batch that a lost part of the database had
 // given, 0 when nothing was ever lost.
-func readFloor(ctx context.Context, db *sql.DB) (seq, batch int64, err error) {
+func readFloor(ctx context.Context, db rowQuerier) (seq, batch int64, err error) {
 	var text string
 	if err := db.QueryRowContext(ctx, "select coalesce(max(value), '0 0') from meta where key = 'floor'").Scan(&text); err != nil {
 		return 0, 0, fmt.Errorf("read the numbers of lost events: %w", err)
