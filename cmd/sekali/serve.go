@@ -81,6 +81,7 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 
+	keepPrivate()
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -252,6 +253,7 @@ func (n *node) warn() {
 	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) && !n.keys.Required() {
 		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
 	}
+	n.warnOfReaders()
 	if n.config.allowAnonymous && n.keys.Required() {
 		n.log.Warn("there are keys, so every request needs one: --allow-anonymous lets nobody in")
 	}
