@@ -3,7 +3,6 @@ package apptest_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sekali"
+	"sekali/client"
 	"sekali/internal/prove"
 )
 
@@ -23,14 +23,14 @@ import (
 // not sent, and knows every id that it holds. Every other backup is whole, the
 // others add to the one before.
 func TestFault14BackupUnderLoad(t *testing.T) {
-	rounds := prove.Count(t, "backups", 3, 100)
+	rounds, seed := prove.Count(t, "backups", 3, 100), prove.Seed(t)
 	dir, to, l := t.TempDir(), t.TempDir(), newLedger()
 	place := filepath.Join(to, "backup-0")
 	var before, held, during float64
 	for round := range rounds {
 		s := startServer(t, dir)
-		run := startLoad(s, l, round)
-		run.waitAnswers(t, 100)
+		run := startLoad(s, l, loadOptions{senders: 16, seed: seed + uint64(round)})
+		run.waitStored(t, 6000)
 		acknowledged := l.acknowledged()
 		args := []string{"--incremental"}
 		if round%2 == 0 {
@@ -43,8 +43,8 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 		run.wait(t)
 		require.True(t, backup.Online)
 		require.Equal(t, round%2 == 1, backup.Incremental)
-		require.GreaterOrEqual(t, backup.Manifest.Events, int64(len(acknowledged)))
-		before, held = before+float64(len(acknowledged)), held+float64(backup.Manifest.Events)
+		require.GreaterOrEqual(t, backup.Manifest.Events, int64(acknowledged.acked))
+		before, held = before+float64(acknowledged.acked), held+float64(backup.Manifest.Events)
 
 		requireVerified(t, place)
 		restored := filepath.Join(to, fmt.Sprint("restored-", round))
@@ -54,10 +54,11 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 		require.NoError(t, os.RemoveAll(restored))
 
 		s = startServer(t, dir)
+		l.requireSound(s)
 		l.resend(s)
 		s.kill()
 	}
-	prove.Report(t, prove.Result{Row: 14, Figures: []prove.Figure{
+	prove.Report(t, prove.Result{Row: 14, Seed: seed, Figures: []prove.Figure{
 		{Name: "backups under load, restored", Value: float64(rounds)},
 		{Name: "acknowledged before them", Value: before, Unit: "events"},
 		{Name: "held by them", Value: held, Unit: "events"},
@@ -66,52 +67,40 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 	}})
 }
 
-// acknowledged is what has been acknowledged so far.
-func (l *ledger) acknowledged() map[identity]int64 {
+// acknowledged is a copy of the ledger as it is now.
+func (l *ledger) acknowledged() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.acked)
+	return &ledger{entries: slices.Clone(l.entries), acked: l.acked, sound: new(reading)}
 }
 
 // requireRestored holds a server on a restored directory against what was
 // acknowledged before the backup, and against all that was sent until now.
-func (l *ledger) requireRestored(s *server, before map[identity]int64) {
+func (l *ledger) requireRestored(s *server, before *ledger) {
 	s.t.Helper()
-	sent := newLedger()
-	maps.Copy(sent.acked, before)
-	for _, more := range []map[identity]bool{l.unknown, keySet(l.acked)} {
-		for i := range more {
-			if sent.acked[i] == 0 {
-				sent.unknown[i] = true
-			}
+	restored := l.acknowledged()
+	var again []int
+	for n := range restored.entries {
+		e := &restored.entries[n]
+		switch {
+		case n < len(before.entries) && before.entries[n].acked != 0:
+			again = append(again, n)
+		case e.acked != 0: // by a server that had gone on
+			e.acked, e.unknown = 0, true
 		}
 	}
-	sent.requireSound(s)
-	for n, r := range s.rows() {
-		require.EqualValues(s.t, n+1, r.Seq, "seqs without a gap")
-		if seq, ok := l.acked[identity{r.Topic, r.ID}]; ok {
-			require.Equal(s.t, seq, r.Seq)
+	restored.requireSound(s)
+	require.Equal(s.t, restored.sound.last, restored.sound.rows, "seqs without a gap")
+	for n, seq := range restored.sound.seqs {
+		if acked := l.entries[n].acked; acked != 0 && seq != 0 {
+			require.Equal(s.t, acked, seq, "event %d", n)
 		}
 	}
-	var again []sekali.Event
-	for i := range before {
-		if again = append(again, event(i.topic, i.id)); len(again) == 500 {
-			break
-		}
-	}
-	for n, r := range s.publish(again...) {
-		require.Equal(s.t, sekali.OutcomeDuplicate, r.Outcome)
-		require.Equal(s.t, before[identity{again[n].Topic, again[n].ID}], r.Seq)
+	again = again[max(0, len(again)-500):]
+	for i, r := range s.publish(numberedAll(again)...) {
+		require.Equal(s.t, client.Result{Outcome: sekali.OutcomeDuplicate, Seq: int64(l.entries[again[i]].acked)}, r)
 	}
 	s.kill()
-}
-
-func keySet(m map[identity]int64) map[identity]bool {
-	set := make(map[identity]bool, len(m))
-	for i := range m {
-		set[i] = true
-	}
-	return set
 }
 
 // backupResult is what 'sekali backup --output json' prints.
@@ -178,8 +167,8 @@ func TestFault14AKilledBackupLeavesTheOlderOneOrTheNewOne(t *testing.T) {
 	kills := prove.Count(t, "backup-kills", 6, 200)
 	place := filepath.Join(to, "incremental")
 	s := startServer(t, dir)
-	run := startLoad(s, l, 0)
-	run.waitAnswers(t, 100)
+	run := startLoad(s, l, loadOptions{senders: 16, seed: seed})
+	run.waitStored(t, 6000)
 	began := time.Now()
 	held := backUp(t, dir, place).Manifest.Events
 	usual := time.Since(began)
@@ -222,18 +211,16 @@ func TestFault14ControlWhatIsNoBackupIsFound(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 14))
 	dir, to, l := t.TempDir(), t.TempDir(), newLedger()
 	s := startServer(t, dir)
-	run := startLoad(s, l, 0)
-	run.waitAnswers(t, 100)
+	run := startLoad(s, l, loadOptions{senders: 16, seed: seed})
+	run.waitStored(t, 6000)
 	older, newer, copied := filepath.Join(to, "older"), filepath.Join(to, "newer"), filepath.Join(to, "copied")
 	backUp(t, dir, older)
 	require.NoError(t, os.Mkdir(copied, 0o700))
 	copyFile(t, filepath.Join(dir, "sekali.db"), filepath.Join(copied, "sekali.db"))
-	answers := run.answers.Load()
-	s.publish(event("t", "one more"))
+	l.publishNew(s, 1)
 	copyFile(t, filepath.Join(dir, "sekali.mark"), filepath.Join(copied, "sekali.mark"))
 	s.kill()
 	run.wait(t)
-	t.Logf("%d answers before the copy", answers)
 	backUp(t, dir, newer)
 
 	found := 0
