@@ -188,4 +188,5 @@ func TestFault01ControlAnOlderCopyOfTheDataIsNoticed(t *testing.T) {
 	behind := startServer(t, older)
 	l.sound = new(reading)
 	requireMistake(t, l.compare(behind), "event 100 was acknowledged with seq 101 and is at 0")
+	prove.Report(t, prove.Result{Row: 1, Control: true, Figures: []prove.Figure{{Name: "lost and noticed", Value: 1, Unit: "event"}}})
 }

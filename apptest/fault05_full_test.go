@@ -22,7 +22,7 @@ func TestFault05DiskFull(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			seed := prove.Seed(t)
 			full := fullDisks{seed: seed}
-			n := prove.Count(t, "full-cycles", 3, 50)
+			n := prove.Count(t, "full-cycles", 2, 50)
 			for full.cycles < n {
 				full.oneDisk(t, kind, min(n-full.cycles, 5))
 			}
@@ -112,4 +112,8 @@ func TestFault05ControlADiskWithRoomRefusesNothing(t *testing.T) {
 		require.Eventually(t, func() bool { return run.refused(sekali.CodeStorageFull) >= refused+200 }, patience, shortly)
 	}
 	run.finish(t)
+	prove.Report(t, prove.Result{Row: 5, Control: true, Figures: []prove.Figure{
+		{Name: "stored until it was full", Value: float64(run.stored.Load()), Unit: "events"},
+		{Name: "refused while it stayed full", Value: float64(run.refused(sekali.CodeStorageFull)), Unit: "requests"},
+	}})
 }

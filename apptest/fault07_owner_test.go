@@ -75,6 +75,7 @@ func TestFault07ControlTwoOwnersOfOneDatabaseAreNoticed(t *testing.T) {
 	} else {
 		require.Equal(t, 74, second.wait(), "the second found rows that it had not written")
 	}
+	prove.Report(t, prove.Result{Row: 7, Control: true, Figures: []prove.Figure{{Name: "second owner noticed", Value: 1}}})
 }
 
 // TestFault07RestartStorm starts the server again and again, kills it at any

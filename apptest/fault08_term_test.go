@@ -88,6 +88,9 @@ func TestFault08ControlAKilledServerIsUntidy(t *testing.T) {
 		require.Contains(t, wrong, "it did not log that it stopped")
 		if len(wrong) > 2 {
 			require.Contains(t, wrong[2], "was taken and not answered")
+			prove.Report(t, prove.Result{Row: 8, Control: true, Figures: []prove.Figure{
+				{Name: "kills until one was seen to lose an answer", Value: float64(n + 1)},
+			}})
 			return
 		}
 		l.resend(next)

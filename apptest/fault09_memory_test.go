@@ -113,4 +113,5 @@ func TestFault09ControlLessMemoryThanItNeeds(t *testing.T) {
 		run.senders.Wait()
 	}
 	require.Equal(t, -1, p.code, "it was killed")
+	prove.Report(t, prove.Result{Row: 9, Control: true, Figures: []prove.Figure{{Name: "memory cap that ends it", Value: 24, Unit: "MiB"}}})
 }

@@ -54,7 +54,7 @@ func TestFault14BackupUnderLoad(t *testing.T) {
 		require.NoError(t, os.RemoveAll(restored))
 
 		s = startServer(t, dir)
-		l.requireSound(s)
+		l.requireGrown(s)
 		l.resend(s)
 		s.kill()
 	}

@@ -2,8 +2,8 @@ package httpserver
 
 import (
 	"errors"
+	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -61,24 +61,36 @@ func (b *bodies) receive(ctx *fasthttp.RequestCtx) (*body, error) {
 		return nil, nil
 	}
 	received := b.get()
-	err := b.readAll(stream, length, received)
-	if err == nil && length < 0 && !chunksEnded(ctx) {
-		err = b.broken(io.ErrUnexpectedEOF)
+	var err error
+	if length < 0 {
+		err = b.readChunks(ctx, stream, received)
+	} else {
+		err = b.readAll(stream, length, received)
 	}
 	if err != nil {
 		b.release(ctx, received)
-		return nil, err
+		return nil, b.refusal(ctx, err)
 	}
 	ctx.Request.SetBodyRaw(received.bytes)
 	return received, nil
 }
 
-// chunksEnded reports whether a chunked body that has been read had its last
-// chunk. fasthttp takes the end of the connection for one, and half a body for
-// a whole.
-func chunksEnded(ctx *fasthttp.RequestCtx) bool {
+// readChunks reads a chunked body up to its last chunk. fasthttp takes the end of
+// the connection for one, and half a body for a whole. The framing may be as
+// large as the largest body.
+func (b *bodies) readChunks(ctx *fasthttp.RequestCtx, stream io.Reader, into *body) error {
 	conn, ok := ctx.Conn().(*countedConn)
-	return ok && !conn.ended.Load()
+	if !ok {
+		return fmt.Errorf("a connection of type %T, which does not tell its end", ctx.Conn())
+	}
+	const least = 64 << 10
+	conn.bound(2*int64(b.maxBody) + least)
+	defer conn.unbound()
+	err := b.readAll(stream, -1, into)
+	if err == nil && conn.ended.Load() {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 func (b *bodies) readAll(stream io.Reader, length int, into *body) error {
@@ -96,7 +108,7 @@ func (b *bodies) readAll(stream io.Reader, length int, into *body) error {
 		case errors.Is(err, io.EOF) && (length < 0 || len(into.bytes) == length):
 			return nil
 		case err != nil:
-			return b.broken(err)
+			return err
 		}
 	}
 }
@@ -105,9 +117,14 @@ func (b *bodies) tooLarge() error {
 	return problem(codeBodyTooLarge, "the body is larger than "+strconv.Itoa(b.maxBody)+" bytes; send smaller batches")
 }
 
-// broken answers for a body that did not come whole.
-func (b *bodies) broken(err error) error {
-	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+// refusal turns the end of a body that did not come whole into an answer. Other
+// errors are answers already.
+func (b *bodies) refusal(ctx *fasthttp.RequestCtx, err error) error {
+	if _, ok := errors.AsType[*sekali.Error](err); ok {
+		return err
+	}
+	// fasthttp does not pass on what ended the size of a chunk.
+	if conn, ok := ctx.Conn().(*countedConn); ok && conn.timedOut {
 		return problem(codeRequestTimeout, "the request did not arrive within "+b.timeout.String())
 	}
 	return problem(codeMalformed, "the body is not as long as announced, or not well-formed chunks")

@@ -12,5 +12,16 @@ func (s *Server) WrapHandler(wrap func(next fasthttp.RequestHandler) fasthttp.Re
 // back, from now on. It must be called before any server runs.
 func OverwriteBuffers() { overwriting = true }
 
+// InFlightAnswers returns the bytes that answers are charged for.
+func (s *Server) InFlightAnswers() int64 { return s.sending.inFlight.Load() }
+
 // InFlightBodies returns the bytes that bodies are charged for.
 func (s *Server) InFlightBodies() int64 { return s.bodies.inFlight.Load() }
+
+// Routes returns every route as "METHOD pattern".
+func Routes() (list []string) {
+	for _, r := range apiRoutes() {
+		list = append(list, r.method+" "+r.pattern)
+	}
+	return list
+}

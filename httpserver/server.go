@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // Ingester takes events. It owns them from the call on and returns their
@@ -48,6 +49,22 @@ type Domain interface {
 	Monitor
 }
 
+// Keys knows the keys of the API. Requests need one from the moment Required
+// reports true, and for ever. Authenticate returns an error with
+// CodeUnauthorized for a token that is not accepted; it does not keep the token.
+//
+// The other methods are those of the admin API. Their changes are in force when
+// they return.
+type Keys interface {
+	Required() bool
+	Authenticate(token []byte) (*access.Grant, error)
+
+	Keys() []access.Key
+	Create(spec access.Spec) (access.Key, access.Token, error)
+	Revoke(nameOrID string) ([]access.Key, error)
+	Rotate(nameOrID string, overlap time.Duration) (access.Key, access.Token, error)
+}
+
 // Build describes the running binary.
 type Build struct{ Version, Commit, Date, Go string }
 
@@ -58,13 +75,16 @@ type Options struct {
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
 	MaxInFlightBodyBytes int64
-	MaxConnections       int           // open connections (default 4,096)
-	RequestTimeout       time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
-	ReadTimeout          time.Duration // for receiving one request (default 30 s); beyond it 408
-	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
-	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
-	Durability           string        // shown in /stats and in answers unless it is "durable"
-	Certificate          Certificate   // what to show over TLS; nil means plain HTTP
+	// MaxInFlightAnswerBytes bounds the answers being sent, beyond 64 KiB of
+	// each (default 128 MiB); beyond it 503.
+	MaxInFlightAnswerBytes int64
+	MaxConnections         int           // open connections (default 4,096)
+	RequestTimeout         time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
+	ReadTimeout            time.Duration // for receiving one request (default 30 s); beyond it 408
+	WriteTimeout           time.Duration // for sending an answer, or one page of a stream (default 30 s)
+	IdleTimeout            time.Duration // between two requests of a connection (default 2 min)
+	Durability             string        // shown in /stats and in answers unless it is "durable"
+	Certificate            Certificate   // what to show over TLS; nil means plain HTTP
 	// AllowedHosts are the names, beside addresses and names that public DNS
 	// does not hold, that requests may be addressed to (see ValidHost); others
 	// get 421. On a loopback address only localhost and loopback addresses need
@@ -73,8 +93,8 @@ type Options struct {
 	// CORSOrigins are the origins (see ValidOrigin) whose pages may use the
 	// server; pages of others get 403.
 	CORSOrigins []string
-	// Keyed tells whether requests need a key at the moment (default: never).
-	Keyed  func() bool
+	// Keys decides who may do what; nil serves everybody who reaches the server.
+	Keys   Keys
 	Build  Build
 	Logger *slog.Logger // default: discards
 }
@@ -82,6 +102,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 8<<20)
 	o.MaxInFlightBodyBytes = cmp.Or(o.MaxInFlightBodyBytes, 64<<20)
+	o.MaxInFlightAnswerBytes = cmp.Or(o.MaxInFlightAnswerBytes, 128<<20)
 	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, 10_000)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 4096)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
@@ -91,9 +112,6 @@ func (o Options) withDefaults() Options {
 	o.Durability = cmp.Or(o.Durability, "durable")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Keyed == nil {
-		o.Keyed = func() bool { return false }
 	}
 	return o
 }
@@ -111,9 +129,11 @@ type Server struct {
 	ids      requestIDs
 	bodies   bodies
 	waits    waits
+	sending  sending
 	decoders decoders
 	hosts    hostRule
 	routes   []route
+	denied   deniedLog
 	plain    map[string][]*route     // those of routes that need no matching
 	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
@@ -127,6 +147,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.sending.max = o.MaxInFlightAnswerBytes
 	s.decoders = newDecoders(&s.bodies)
 	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
@@ -142,7 +163,7 @@ func New(domain Domain, o Options) *Server {
 		IdleTimeout:                  o.IdleTimeout,
 		MaxRequestBodySize:           o.MaxBodyBytes,
 		StreamRequestBody:            true, // bodies.receive reads it, and keeps to the limit
-		HeaderReceived:               s.bodies.headerReceived,
+		HeaderReceived:               s.headerReceived,
 		ExpectHandler:                s.handleExpect,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
@@ -206,16 +227,33 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.logRequest(ctx, start)
 	}()
 	s.setSecurityHeaders(ctx)
-	received, err := s.receive(ctx)
+	if err := s.admit(ctx); err != nil {
+		s.writeError(ctx, err)
+		closeUnread(ctx)
+		return
+	}
+	if s.isPreflight(ctx) {
+		s.answerPreflight(ctx)
+		return
+	}
+	pass, err := s.authorize(ctx)
+	if err != nil {
+		s.deny(ctx, err)
+		return
+	}
+	defer pass.end()
+	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
 		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
-	if !s.answerPreflight(ctx) {
-		s.answer(ctx)
+	if err := pass.arrived(received); err != nil {
+		s.writeError(ctx, err)
+		return
 	}
+	s.answer(ctx)
 }
 
 // logRequest builds its line only for a log that wants it: it is on the way of
@@ -227,18 +265,15 @@ func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 	}
 }
 
-// receive takes in a request whose header has been read.
-func (s *Server) receive(ctx *fasthttp.RequestCtx) (*body, error) {
+// admit refuses what is no proper request to this server, whoever sends it.
+func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
 	if err := checkProtocol(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.checkHost(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.checkOrigin(ctx); err != nil {
-		return nil, err
-	}
-	return s.bodies.receive(ctx)
+	return s.checkOrigin(ctx)
 }
 
 func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
@@ -247,11 +282,17 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": what is too large, or would be
-// refused whatever it says, is refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is not well framed, too large,
+// or would be refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	var err error
+	err := s.admit(ctx)
+	if err == nil {
+		var pass pass
+		pass, err = s.authorize(ctx)
+		pass.end() // the handler begins anew
+	}
 	switch {
+	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
 		err = s.bodies.tooLarge()
 	case ctx.IsPost():
@@ -263,6 +304,7 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 	s.ids.assign(ctx)
 	s.setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	s.denied.note(s.log, ctx, err)
 	closeUnread(ctx)
 	return ctx.Response.StatusCode()
 }

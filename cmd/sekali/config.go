@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sekali"
+	"sekali/persistence/keyfile"
 	"sekali/persistence/sqlite"
 )
 
@@ -30,11 +31,14 @@ type config struct {
 
 	maxBodyBytes           byteSize
 	maxInFlightBodyBytes   byteSize
+	maxInFlightAnswerBytes byteSize
 	maxBatchEvents         int
 	maxConnections         int
 	maxInFlightEvents      int
 	maxInFlightBytes       byteSize
 	maxTopicInFlightEvents int
+	maxKeyInFlightEvents   int
+	maxKeyInFlightBytes    byteSize
 	maxTopicInFlightBytes  byteSize
 	maxActiveTopics        int
 	seenCacheEntries       int64
@@ -48,10 +52,11 @@ type config struct {
 // defineFlags is the reference of the configuration: docs/configuration.md is
 // generated from it.
 func (c *config) defineFlags(f *pflag.FlagSet) {
-	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightBytes, c.maxTopicInFlightBytes = 8<<20, 64<<20, 256<<20, 160<<20
-	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs --allow-anonymous")
+	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightAnswerBytes = 8<<20, 64<<20, 128<<20
+	c.maxInFlightBytes, c.maxTopicInFlightBytes, c.maxKeyInFlightBytes = 256<<20, 160<<20, 32<<20
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs a key (sekali keys create) or --allow-anonymous")
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
-	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
+	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, as long as there is no key")
 	c.exposure.defineFlags(f)
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
 	f.StringVar(&c.allowFileSystem, "allow-file-system", "", "`type` of file system to take although it is known not to keep what it is told to, like nfs or fuse; the refusal names it")
@@ -60,12 +65,15 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
 	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body, as sent and decompressed; beyond it 413 body_too_large")
 	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received and decompressed, beyond 16KiB of each; beyond it 503 overloaded")
+	f.Var(&c.maxInFlightAnswerBytes, "max-in-flight-answer-bytes", "most memory of lists and events being sent to readers, beyond 64KiB of each; beyond it 503 overloaded")
 	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
 	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
 	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
 	f.Var(&c.maxInFlightBytes, "max-in-flight-bytes", "most memory of events in flight; beyond it 503 overloaded")
 	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
 	f.Var(&c.maxTopicInFlightBytes, "max-topic-in-flight-bytes", "most memory of events of one topic in flight; beyond it 429 topic_overloaded")
+	f.IntVar(&c.maxKeyInFlightEvents, "max-key-in-flight-events", 15_000, "most `events` of one key in flight; beyond it 429 rate_limited")
+	f.Var(&c.maxKeyInFlightBytes, "max-key-in-flight-bytes", "most bytes of request bodies of one key, from their announcement to their answer; beyond it 429 rate_limited")
 	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
 	f.Int64Var(&c.seenCacheEntries, "seen-cache-entries", 131_072, "most recent `ids` remembered in memory (about 150 bytes each); fewer only cost speed")
 	f.DurationVar(&c.requestTimeout, "request-timeout", 10*time.Second, "longest `time` from a received request to its answer; beyond it 503 commit_timeout")
@@ -79,9 +87,6 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 
 // validate finds what the parsing of single values cannot see.
 func (c *config) validate() error {
-	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
-		return err
-	}
 	for _, e := range []struct{ name, value, a, b string }{
 		{"durability", c.durability, "durable", "relaxed"},
 		{"log-format", c.logFormat, "text", "json"},
@@ -96,8 +101,11 @@ func (c *config) validate() error {
 	if c.dataDir == "" {
 		return usageErrorf("--data-dir is empty; name a directory")
 	}
+	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
+		return err
+	}
 	for name, n := range map[string]int64{
-		"max-body-bytes": int64(c.maxBodyBytes), "max-in-flight-body-bytes": int64(c.maxInFlightBodyBytes), "max-batch-events": int64(c.maxBatchEvents),
+		"max-body-bytes": int64(c.maxBodyBytes), "max-in-flight-body-bytes": int64(c.maxInFlightBodyBytes), "max-in-flight-answer-bytes": int64(c.maxInFlightAnswerBytes), "max-batch-events": int64(c.maxBatchEvents),
 		"max-connections": int64(c.maxConnections), "max-in-flight-bytes": int64(c.maxInFlightBytes),
 		"max-active-topics": int64(c.maxActiveTopics), "seen-cache-entries": c.seenCacheEntries, "request-timeout": int64(c.requestTimeout),
 		"read-timeout": int64(c.readTimeout), "write-timeout": int64(c.writeTimeout), "idle-timeout": int64(c.idleTimeout),
@@ -112,8 +120,17 @@ func (c *config) validate() error {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
 	}
+	if c.maxKeyInFlightEvents < c.maxBatchEvents {
+		return usageErrorf("--max-batch-events (%d) must not exceed --max-key-in-flight-events (%d)", c.maxBatchEvents, c.maxKeyInFlightEvents)
+	}
+	if c.maxKeyInFlightBytes < c.maxBodyBytes {
+		return usageErrorf("--max-body-bytes (%s) must not exceed --max-key-in-flight-bytes (%s)", &c.maxBodyBytes, &c.maxKeyInFlightBytes)
+	}
 	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // one body, and what it decompresses to
 		return usageErrorf("--max-in-flight-body-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBodyBytes, &c.maxBodyBytes)
+	}
+	if c.maxInFlightAnswerBytes < 4*c.maxBodyBytes { // the largest event, in a page with others
+		return usageErrorf("--max-in-flight-answer-bytes (%s) must be at least four times --max-body-bytes (%s)", &c.maxInFlightAnswerBytes, &c.maxBodyBytes)
 	}
 	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)
 	if least := min(c.maxInFlightBytes, c.maxTopicInFlightBytes); least < largest {
@@ -135,7 +152,15 @@ func (c *config) checkListen() error {
 	if isLoopback(host) || c.allowAnonymous {
 		return nil
 	}
-	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read; listen on 127.0.0.1, or say --allow-anonymous", c.listen)
+	keys, err := keyfile.New(c.dataDir).Load()
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("read the keys: %w", err))
+	}
+	if len(keys.All()) > 0 {
+		return nil
+	}
+	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read: make a key first, which then every request needs\n"+
+		"  sekali keys create --data-dir %s --name NAME --scope publish,read\nor listen on 127.0.0.1, or say --allow-anonymous", c.listen, c.dataDir)
 }
 
 func isLoopback(host string) bool {

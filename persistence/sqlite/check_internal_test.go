@@ -49,7 +49,7 @@ func changed(t testing.TB, n int, killed bool, statements ...string) (dir string
 	if !killed {
 		return s.dir
 	}
-	return crashed(t, openTest(t, s.dir, Options{}))
+	return crashed(t, openTest(t, s.dir, Options{tailRows: 1}))
 }
 
 func TestDamageAmongTheNewestEventsIsRefusedAtStart(t *testing.T) {
@@ -86,7 +86,7 @@ func TestAfterAKillEveryEventIsCheckedInTheBackground(t *testing.T) {
 		require.NoError(t, s.Close())
 
 		var again syncBuffer
-		s = openTest(t, tc.dir, Options{Logger: slog.New(slog.NewTextHandler(&again, nil))})
+		s = openTest(t, tc.dir, Options{tailRows: 20, Logger: slog.New(slog.NewTextHandler(&again, nil))})
 		require.Nil(t, s.scrubber, "a store that was closed is not checked again")
 	}
 }

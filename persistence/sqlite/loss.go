@@ -130,7 +130,8 @@ func checkLoss(dir string, r *LogReport, found *Mark, o Options) (lost bool, err
 // read them.
 func (s *Store) acceptLoss(ctx context.Context, r *LogReport) error {
 	w := s.writer
-	loss := &LossError{Dir: s.dir, ID: r.lossID(), Report: *r, Found: w.position()}
+	found := w.position()
+	loss := &LossError{Dir: s.dir, ID: r.lossID(), Report: *r, Found: &found}
 	s.log.Error("going on without acknowledged events, as --accept-loss says", "loss", loss.Error(), "id", loss.ID)
 	var verdict string
 	if err := w.db.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&verdict); err != nil {

@@ -93,6 +93,11 @@ func (s *Store) openDatabase(ctx context.Context) error {
 		report.Mark = nil // of a store that never held anything
 	}
 	if report.Bytes > 0 {
+		if report.Valid > 0 {
+			if err := rewriteLog(s.options.disk, s.path+"-wal", report.validBytes()); err != nil {
+				return err
+			}
+		}
 		if err := s.keepLog(ctx); err != nil {
 			return err
 		}
@@ -102,7 +107,8 @@ func (s *Store) openDatabase(ctx context.Context) error {
 	}
 	s.keys = s.writer.keys
 	if !lost {
-		if lost, err = checkLoss(s.dir, &report, s.writer.position(), s.options); err != nil {
+		found := s.writer.position()
+		if lost, err = checkLoss(s.dir, &report, &found, s.options); err != nil {
 			return err
 		}
 	}
@@ -150,11 +156,9 @@ func openConns(ctx context.Context, path string, o Options, n int) (*sql.DB, err
 }
 
 // beginMark empties the log and then begins the mark with what the database
-// holds, all of which is synced by then. After a failed fsync the kernel shows
-// what it has not written: so everything that was found in the log is written
-// once more, into the database.
+// holds, all of which is synced by then.
 func (s *Store) beginMark(r *LogReport) error {
-	first := *s.writer.position()
+	first := s.writer.position()
 	first.Relaxed = s.options.Durability == Relaxed
 	if r.Mark != nil {
 		first.turn = r.Mark.turn + 1
@@ -167,9 +171,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		if wal.size > 0 {
 			s.log.Warn("another program reads the database: its log is emptied later", "log_bytes", wal.size)
 			first.Relaxed = first.Relaxed || r.Mark != nil && r.Mark.Relaxed
-			if err := s.syncLog(); err != nil {
-				return err
-			}
 		}
 	}
 	var err error
@@ -177,17 +178,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		return err
 	}
 	return s.options.disk.SyncDir(s.dir)
-}
-
-func (s *Store) syncLog() error {
-	f, err := s.options.disk.OpenFile(s.path+"-wal", os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	return nil
 }
 
 // openBeside opens everything but the writer.

@@ -57,11 +57,11 @@ type Options struct {
 	generationRows int    // of the indexes
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
+	manual         bool   // no checkpointer: the test does its work
 	watchEvery     time.Duration
-	tailRows       int  // that are checked at every start
-	manual         bool // no checkpointer: the test does its work
+	tailRows       int // that are checked at every start
 
-	restoring bool // set by Restore, which is not done yet
+	restoring bool // by Restore, which is not done
 }
 
 func (o Options) withDefaults() Options {
@@ -203,7 +203,7 @@ func (s *Store) noteCommit(at time.Time) error {
 	if s.options.Durability == Relaxed {
 		return nil
 	}
-	return s.mark.note(*s.writer.position())
+	return s.mark.note(s.writer.position())
 }
 
 // Ready returns nil while writes are taken, else the error of every write:
@@ -247,7 +247,7 @@ func (s *Store) settle() error {
 	if err != nil || wal.size > 0 {
 		return err
 	}
-	last := *s.writer.position()
+	last := s.writer.position()
 	last.Clean = true
 	if err := s.mark.note(last); err != nil {
 		return err
