@@ -220,10 +220,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	start := time.Now()
 	s.ids.assign(ctx)
 	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()), "request_id", requestID(ctx))
-			s.writeError(ctx, fmt.Errorf("panic: %v", p))
-		}
+		s.answerPanic(ctx, recover())
 		s.logRequest(ctx, start)
 	}()
 	s.setSecurityHeaders(ctx)
@@ -256,6 +253,15 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	s.answer(ctx)
 }
 
+// answerPanic answers a request in whose handling somebody panicked: p is not nil.
+func (s *Server) answerPanic(ctx *fasthttp.RequestCtx, p any) {
+	if p == nil {
+		return
+	}
+	s.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()), "request_id", requestID(ctx))
+	s.writeError(ctx, fmt.Errorf("panic: %v", p))
+}
+
 // logRequest builds its line only for a log that wants it: it is on the way of
 // every request.
 func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
@@ -284,7 +290,16 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 
 // handleExpect answers "Expect: 100-continue": what is not well framed, too large,
 // or would be refused whatever it says, is refused before it is sent.
-func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
+func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.ids.assign(ctx)
+			s.setSecurityHeaders(ctx)
+			s.answerPanic(ctx, p)
+			closeUnread(ctx)
+			status = ctx.Response.StatusCode()
+		}
+	}()
 	err := s.admit(ctx)
 	if err == nil {
 		var pass pass
