@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what the tests need beside Go, from Debian's packages: a C compiler
 # for the race detector, curl for the README's commands, buildah, podman and
-# runc for the container test, and for the fault tests file systems to cut the
-# power of, SQLite's shell, and strace to slow a disk down. Does nothing when
-# they are there, and says so when it cannot help.
+# runc for the container test, a browser for what web pages can do, and for the
+# fault tests file systems to cut the power of, SQLite's shell, and strace to
+# slow a disk down. Does nothing when they are there, and says so when it cannot
+# help.
 set -eu
 
 missing=""
@@ -17,6 +18,7 @@ need curl curl ca-certificates
 need buildah buildah
 need podman podman
 need runc runc
+need chromium chromium
 need mount mount
 need mkfs.ext4 e2fsprogs
 need mkfs.xfs xfsprogs

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -61,9 +62,11 @@ func (b *bodies) receive(ctx *fasthttp.RequestCtx) (*body, error) {
 		return nil, nil
 	}
 	received := b.get()
-	err := b.readAll(stream, length, received)
-	if err == nil && length < 0 && !chunksEnded(ctx) {
-		err = b.broken(io.ErrUnexpectedEOF)
+	var err error
+	if length < 0 {
+		err = b.readChunks(ctx, stream, received)
+	} else {
+		err = b.readAll(stream, length, received)
 	}
 	if err != nil {
 		b.release(ctx, received)
@@ -73,12 +76,22 @@ func (b *bodies) receive(ctx *fasthttp.RequestCtx) (*body, error) {
 	return received, nil
 }
 
-// chunksEnded reports whether a chunked body that has been read had its last
-// chunk. fasthttp takes the end of the connection for one, and half a body for
-// a whole.
-func chunksEnded(ctx *fasthttp.RequestCtx) bool {
+// readChunks reads a chunked body up to its last chunk. fasthttp takes the end of
+// the connection for one, and half a body for a whole. The framing may be as
+// large as the largest body.
+func (b *bodies) readChunks(ctx *fasthttp.RequestCtx, stream io.Reader, into *body) error {
 	conn, ok := ctx.Conn().(*countedConn)
-	return ok && !conn.ended.Load()
+	if !ok {
+		return fmt.Errorf("a connection of type %T, which does not tell its end", ctx.Conn())
+	}
+	const least = 64 << 10
+	conn.bound(2*int64(b.maxBody) + least)
+	defer conn.unbound()
+	err := b.readAll(stream, -1, into)
+	if err == nil && conn.ended.Load() {
+		err = b.broken(io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
 func (b *bodies) readAll(stream io.Reader, length int, into *body) error {

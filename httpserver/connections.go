@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -97,17 +98,35 @@ func linger(conn net.Conn) {
 // ended.
 type countedConn struct {
 	net.Conn
-	once   sync.Once
-	open   *atomic.Int64
-	ended  atomic.Bool
-	unread atomic.Bool // a request was answered before it was read to its end
+	once  sync.Once
+	open  *atomic.Int64
+	ended atomic.Bool
+
+	// Only the goroutine that reads uses these.
+	bounded bool
+	left    int64       // bytes that may still be read while bounded
+	unread  atomic.Bool // a request was answered before it was read to its end
 }
+
+// errTooMuchFraming ends a chunked body that is mostly something else.
+var errTooMuchFraming = errors.New("the chunks have more framing than content")
+
+// bound lets no more than this many bytes be read until unbound: fasthttp reads
+// extensions of chunks for as long as they go on.
+func (c *countedConn) bound(bytes int64) { c.bounded, c.left = true, bytes }
+
+func (c *countedConn) unbound() { c.bounded = false }
 
 // Read implements net.Conn.
 func (c *countedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
 		c.ended.Store(true)
+	}
+	if c.bounded {
+		if c.left -= int64(n); c.left < 0 {
+			return n, errTooMuchFraming
+		}
 	}
 	return n, err
 }

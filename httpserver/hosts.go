@@ -63,7 +63,7 @@ func notInHostName(c rune) bool {
 // soon as a key is needed a stranger's page gets nothing here whatever it is
 // called, so then only an operator who listed names is taken at his word.
 func (s *Server) checkHost(ctx *fasthttp.RequestCtx) error {
-	if s.hosts.any || (s.Keyed() && !s.hosts.listed()) {
+	if s.hosts.any || (s.locked() && !s.hosts.listed()) {
 		return nil
 	}
 	host := ctx.Request.Header.Host()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"sekali/access"
 	"sekali/httpserver"
 )
 
@@ -101,9 +102,12 @@ func TestAnyNameWillDoWhenTheOperatorSaysSo(t *testing.T) {
 // TestWithKeysNamesMatterOnlyWhenListed: a stranger's page has no key, whatever
 // it is called; a proxy may pass on any name.
 func TestWithKeysNamesMatterOnlyWhenListed(t *testing.T) {
-	keyed := func() bool { return true }
-	n := start(t, setup{http: httpserver.Options{Keyed: keyed, AllowedHosts: []string{}}})
-	require.Equal(t, http.StatusOK, n.getAs("events.example.com").status)
-	n = start(t, setup{http: httpserver.Options{Keyed: keyed, AllowedHosts: []string{"other.example.com"}}})
+	l := withKeys(t, access.Options{})
+	l.key(t, "k", access.Read)
+	l.http.AllowedHosts = []string{}
+	n := start(t, l.setup)
+	refused(t, n.getAs("events.example.com"), http.StatusUnauthorized, "unauthorized")
+	l.http.AllowedHosts = []string{"other.example.com"}
+	n = start(t, l.setup)
 	refused(t, n.getAs("events.example.com"), http.StatusMisdirectedRequest, "misdirected")
 }

@@ -21,7 +21,7 @@ func (s *Server) handleTopics(ctx *fasthttp.RequestCtx, _ []string) error {
 	defer cancel()
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
-	topics, err := s.domain.Topics(wait, q)
+	topics, err := s.visibleTopics(wait, grantOf(ctx), q)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,9 @@ func appendCounts(b []byte, before string, unique, duplicates int64) []byte {
 
 // handleStats answers GET /stats: the seeds' five fields first, then ours.
 func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
+	if grant := grantOf(ctx); grant != nil && grant.Key().Restricted() {
+		return problem(sekali.CodeForbidden, "the counts are those of all topics, and the key "+grant.Key().Name+" is for some; GET /topics has the counts of these")
+	}
 	wait, cancel := s.deadline()
 	defer cancel()
 	stats, err := s.domain.Stats(wait)
@@ -93,7 +96,8 @@ func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
 	return nil
 }
 
-// handleHealth answers GET /health: the process is alive.
+// handleHealth answers GET /health: the process is alive. How old it is and of
+// which version is not for strangers.
 func (s *Server) handleHealth(ctx *fasthttp.RequestCtx, _ []string) error {
 	wait, cancel := s.deadline()
 	defer cancel()
@@ -101,8 +105,11 @@ func (s *Server) handleHealth(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err != nil {
 		return err
 	}
-	b := appendString([]byte(`{"status":"ok","version":`), s.Build.Version)
-	b = strconv.AppendFloat(append(b, `,"uptime_seconds":`...), time.Since(stats.StartedAt).Seconds(), 'f', 3, 64)
+	b := []byte(`{"status":"ok"`)
+	if s.knows(ctx) {
+		b = appendString(append(b, `,"version":`...), s.Build.Version)
+		b = strconv.AppendFloat(append(b, `,"uptime_seconds":`...), time.Since(stats.StartedAt).Seconds(), 'f', 3, 64)
+	}
 	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
 	return nil
 }
@@ -131,7 +138,10 @@ func (s *Server) handleRoot(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err := s.domain.Ready(); err != nil {
 		status = string(sekali.CodeOf(err))
 	}
-	b := appendString([]byte(`{"service":"sekali","version":`), s.Build.Version)
+	b := []byte(`{"service":"sekali"`)
+	if s.knows(ctx) {
+		b = appendString(append(b, `,"version":`...), s.Build.Version)
+	}
 	b = appendString(append(b, `,"status":`...), status)
 	b = append(b, `,"endpoints":[`...)
 	first := true

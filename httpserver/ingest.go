@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"iter"
 	"mime"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // preferences are the parts of the Prefer header (RFC 7240) that we know.
@@ -36,24 +38,43 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err := s.domain.Admits(); err != nil {
 		return err
 	}
-	prefer := parsePrefer(&ctx.Request.Header)
+	prefer, grant := parsePrefer(&ctx.Request.Header), grantOf(ctx)
 	batch, err := s.readEvents(ctx.PostBody(), coding)
+	if err := spend(grant, &batch); err != nil {
+		return err
+	}
 	if err != nil {
 		return err
 	}
 	if len(batch.faults) > 0 && !prefer.lenient {
 		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at}
 	}
-	var results []sekali.Result
-	if len(batch.events) > 0 {
-		wait := s.waits.get(s.RequestTimeout)
-		defer s.waits.put(wait)
-		if results, err = s.domain.Ingest(wait, batch.events); err != nil {
-			return err
-		}
+	if err := keepToTopics(grant, &batch, prefer.lenient); err != nil {
+		return err
+	}
+	results, err := s.ingest(grant, batch.events)
+	if err != nil {
+		return err
 	}
 	s.writeIngestAnswer(ctx, &batch, results, prefer)
 	return nil
+}
+
+// ingest hands events, if there are any, to the domain, within the budget of
+// their key.
+func (s *Server) ingest(grant *access.Grant, events []sekali.Event) ([]sekali.Result, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	if grant != nil {
+		if err := grant.Enter(len(events)); err != nil {
+			return nil, err
+		}
+		defer grant.Leave(len(events))
+	}
+	wait := s.waits.get(s.RequestTimeout)
+	defer s.waits.put(wait)
+	return s.domain.Ingest(wait, events)
 }
 
 // readEvents reads the events of a body, which it decompresses first if need be.
@@ -85,22 +106,51 @@ func checkContentType(h *fasthttp.RequestHeader) error {
 	return nil
 }
 
-// quotesAndBlanks are what a preference may have around its parts.
-var quotesAndBlanks = strings.NewReplacer(`"`, "", " ", "", "\t", "")
-
 func parsePrefer(h *fasthttp.RequestHeader) (p preferences) {
 	for _, line := range h.PeekAll("Prefer") {
-		for preference := range strings.SplitSeq(string(line), ",") {
-			preference, _, _ = strings.Cut(preference, ";") // parameters, of which ours have none
-			switch strings.ToLower(quotesAndBlanks.Replace(preference)) {
-			case "return=minimal":
-				p.minimal = true
-			case "handling=lenient":
-				p.lenient = true
-			}
+		for preference := range unquotedParts(string(line), ',') {
+			p.add(preference)
 		}
 	}
 	return p
+}
+
+// add notes one preference, if it is one of ours: a name and a value, which may
+// be quoted, and parameters, of which ours have none.
+func (p *preferences) add(preference string) {
+	for first := range unquotedParts(preference, ';') {
+		name, value, _ := strings.Cut(first, "=")
+		value = strings.Trim(value, " \t")
+		if len(value) > 2 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		switch strings.ToLower(strings.Trim(name, " \t") + "=" + value) {
+		case "return=minimal":
+			p.minimal = true
+		case "handling=lenient":
+			p.lenient = true
+		}
+		return
+	}
+}
+
+// unquotedParts splits a header where a separator stands outside of quotes.
+func unquotedParts(s string, separator byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		begin, quoted := 0, false
+		for i := range len(s) {
+			switch {
+			case s[i] == '"':
+				quoted = !quoted
+			case s[i] == separator && !quoted:
+				if !yield(s[begin:i]) {
+					return
+				}
+				begin = i + 1
+			}
+		}
+		yield(s[begin:])
+	}
 }
 
 func (p preferences) applied() string {

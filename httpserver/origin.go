@@ -66,19 +66,23 @@ func isNavigation(ctx *fasthttp.RequestCtx) bool {
 	return (ctx.IsGet() || ctx.IsHead()) && string(h.Peek("Sec-Fetch-Mode")) == "navigate" && string(h.Peek("Sec-Fetch-Dest")) == "document"
 }
 
-// answerPreflight answers a browser's question whether a page of a listed
-// origin may send a request, and reports whether it was one. checkOrigin has
-// refused all others. Anything may be sent because nothing is sent by itself:
-// keys are not cookies.
-func (s *Server) answerPreflight(ctx *fasthttp.RequestCtx) bool {
+// isPreflight reports whether a browser asks whether a page of a listed origin
+// may send a request; checkOrigin has refused all others. It asks without the
+// key that the page will send.
+func (s *Server) isPreflight(ctx *fasthttp.RequestCtx) bool {
 	h := &ctx.Request.Header
-	if !ctx.IsOptions() || len(h.Peek("Access-Control-Request-Method")) == 0 || !slices.Contains(s.CORSOrigins, string(h.Peek("Origin"))) {
-		return false
-	}
+	return ctx.IsOptions() && len(h.Peek("Access-Control-Request-Method")) > 0 && slices.Contains(s.CORSOrigins, string(h.Peek("Origin")))
+}
+
+// answerPreflight says yes. Anything may be sent because nothing is sent by
+// itself: keys are not cookies. Browsers send no body, so none is read.
+func (s *Server) answerPreflight(ctx *fasthttp.RequestCtx) {
 	answer := &ctx.Response.Header
 	answer.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
 	answer.Set("Access-Control-Allow-Headers", "*, Authorization") // the star leaves that one out
 	answer.Set("Access-Control-Max-Age", "600")
 	ctx.SetStatusCode(fasthttp.StatusNoContent)
-	return true
+	if length := ctx.Request.Header.ContentLength(); length > 0 || length == -1 { // known, or chunked
+		closeUnread(ctx)
+	}
 }

@@ -122,6 +122,10 @@ func TestPreflightsAreAnsweredForListedOriginsOnly(t *testing.T) {
 	require.Contains(t, a.header.Get("Access-Control-Allow-Methods"), "POST")
 	require.Equal(t, "*, Authorization", a.header.Get("Access-Control-Allow-Headers"))
 	require.NotEmpty(t, a.header.Get("X-Request-Id"))
+	question := "OPTIONS /publish HTTP/1.1\r\nHost: sekali.test\r\nOrigin: " + listedOrigin + "\r\nAccess-Control-Request-Method: POST\r\n"
+	require.Len(t, n.undescribed(question+"\r\n"+question+"Connection: close\r\n\r\n"), 2, "the connection stays")
+	body := strings.Repeat(" ", 100_000)
+	require.Len(t, n.undescribed(question+"Content-Length: 100000\r\n\r\n"+body+question+"\r\n"), 1, "what should not be there is not read")
 	refused(t, n.preflight("https://evil.test"), http.StatusForbidden, "forbidden_origin")
 	refused(t, start(t, setup{}).preflight(listedOrigin), http.StatusForbidden, "forbidden_origin")
 	refused(t, n.preflight("http://sekali.test"), http.StatusMethodNotAllowed, "method_not_allowed") // our own page does not ask

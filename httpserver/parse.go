@@ -102,12 +102,14 @@ func malformed(err error) error {
 }
 
 func (p *parser) body() error {
-	if err := p.content(); err != nil {
-		return err
+	refusal := p.content()
+	if _, ok := errors.AsType[*validationError](refusal); refusal != nil && !ok {
+		return refusal
 	}
+	// A value that is no event is told so only if it is JSON to its end.
 	switch _, err := p.decoder.ReadToken(); {
 	case errors.Is(err, io.EOF):
-		return nil
+		return refusal
 	case err != nil:
 		return err
 	default:

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // Ingester takes events. It owns them from the call on and returns their
@@ -48,6 +49,22 @@ type Domain interface {
 	Monitor
 }
 
+// Keys knows the keys of the API. Requests need one from the moment Required
+// reports true, and for ever. Authenticate returns an error with
+// CodeUnauthorized for a token that is not accepted; it does not keep the token.
+//
+// The other methods are those of the admin API. Their changes are in force when
+// they return.
+type Keys interface {
+	Required() bool
+	Authenticate(token []byte) (*access.Grant, error)
+
+	Keys() []access.Key
+	Create(spec access.Spec) (access.Key, access.Token, error)
+	Revoke(nameOrID string) ([]access.Key, error)
+	Rotate(nameOrID string, overlap time.Duration) (access.Key, access.Token, error)
+}
+
 // Build describes the running binary.
 type Build struct{ Version, Commit, Date, Go string }
 
@@ -73,8 +90,8 @@ type Options struct {
 	// CORSOrigins are the origins (see ValidOrigin) whose pages may use the
 	// server; pages of others get 403.
 	CORSOrigins []string
-	// Keyed tells whether requests need a key at the moment (default: never).
-	Keyed  func() bool
+	// Keys decides who may do what; nil serves everybody who reaches the server.
+	Keys   Keys
 	Build  Build
 	Logger *slog.Logger // default: discards
 }
@@ -91,9 +108,6 @@ func (o Options) withDefaults() Options {
 	o.Durability = cmp.Or(o.Durability, "durable")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Keyed == nil {
-		o.Keyed = func() bool { return false }
 	}
 	return o
 }
@@ -114,6 +128,7 @@ type Server struct {
 	decoders decoders
 	hosts    hostRule
 	routes   []route
+	denied   deniedLog
 	plain    map[string][]*route     // those of routes that need no matching
 	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
@@ -142,7 +157,7 @@ func New(domain Domain, o Options) *Server {
 		IdleTimeout:                  o.IdleTimeout,
 		MaxRequestBodySize:           o.MaxBodyBytes,
 		StreamRequestBody:            true, // bodies.receive reads it, and keeps to the limit
-		HeaderReceived:               s.bodies.headerReceived,
+		HeaderReceived:               s.headerReceived,
 		ExpectHandler:                s.handleExpect,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
@@ -206,39 +221,53 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.logRequest(ctx, start)
 	}()
 	s.setSecurityHeaders(ctx)
-	received, err := s.receive(ctx)
+	if err := s.admit(ctx); err != nil {
+		s.writeError(ctx, err)
+		closeUnread(ctx)
+		return
+	}
+	if s.isPreflight(ctx) {
+		s.answerPreflight(ctx)
+		return
+	}
+	pass, err := s.authorize(ctx)
+	if err != nil {
+		s.deny(ctx, err)
+		return
+	}
+	defer pass.end()
+	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
 		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
-	if !s.answerPreflight(ctx) {
-		s.answer(ctx)
+	if err := pass.arrived(received); err != nil {
+		s.writeError(ctx, err)
+		return
 	}
+	s.answer(ctx)
 }
 
 // logRequest builds its line only for a log that wants it: it is on the way of
 // every request.
 func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("request", "method", string(ctx.Method()), "path", string(ctx.Path()),
+		s.log.Debug("request", "method", string(ctx.Method()), "path", access.Redact(string(ctx.Path())),
 			"status", ctx.Response.StatusCode(), "duration", time.Since(start).String(), "request_id", requestID(ctx))
 	}
 }
 
-// receive takes in a request whose header has been read.
-func (s *Server) receive(ctx *fasthttp.RequestCtx) (*body, error) {
+// admit refuses what is no proper request to this server, whoever sends it.
+func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
 	if err := checkProtocol(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.checkHost(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.checkOrigin(ctx); err != nil {
-		return nil, err
-	}
-	return s.bodies.receive(ctx)
+	return s.checkOrigin(ctx)
 }
 
 func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
@@ -247,11 +276,17 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// handleExpect answers "Expect: 100-continue": what is too large, or would be
-// refused whatever it says, is refused before it is sent.
+// handleExpect answers "Expect: 100-continue": what is not well framed, too large,
+// or would be refused whatever it says, is refused before it is sent.
 func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
-	var err error
+	err := s.admit(ctx)
+	if err == nil {
+		var pass pass
+		pass, err = s.authorize(ctx)
+		pass.end() // the handler begins anew
+	}
 	switch {
+	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
 		err = s.bodies.tooLarge()
 	case ctx.IsPost():
@@ -263,6 +298,7 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
 	s.ids.assign(ctx)
 	s.setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	s.denied.note(s.log, ctx, err)
 	closeUnread(ctx)
 	return ctx.Response.StatusCode()
 }

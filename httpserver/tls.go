@@ -94,20 +94,14 @@ func isHTTP(begin [5]byte) bool {
 	return slices.Contains([]string{"GET /", "HEAD ", "POST ", "PUT /", "PATCH", "DELET", "OPTIO", "CONNE", "TRACE"}, string(begin[:]))
 }
 
-// refusePlain answers a sender that took an HTTPS port for one of HTTP. What it
-// still sends is read for a moment, or the system would throw the answer away
-// with the connection.
+// refusePlain answers a sender that took an HTTPS port for one of HTTP.
 func (c *secureConn) refusePlain() {
 	body := appendString(appendErrorHead(nil, codeMalformed), "this port speaks HTTPS; write https:// instead of http://")
 	id := c.server.ids.next()
 	body = appendErrorTail(body, id)
-	_ = c.raw.SetDeadline(time.Now().Add(time.Second)) // the rest fails if this does
-	if _, err := c.raw.Write(rawAnswer("400 Bad Request", id, body, "")); err != nil {
-		return
-	}
-	if half, ok := c.raw.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_, _ = io.CopyN(io.Discard, c.raw, 64<<10) // its end, the time or the amount: all the same
-	}
+	_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second)) // a fresh connection has room for the answer
+	_, _ = c.raw.Write(rawAnswer("400 Bad Request", id, body, ""))
+	linger(c.raw)
 }
 
 // rawAnswer returns an answer for a connection that fasthttp does not serve. more is

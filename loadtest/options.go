@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"sekali/loadtest/progress"
+	"sekali/internal/progress"
 )
 
 // Options describe a run. The zero value of each field stands for its default

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sekali/client"
-	"sekali/loadtest/progress"
+	"sekali/internal/progress"
 )
 
 // run is one run while it is on.

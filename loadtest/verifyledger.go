@@ -11,7 +11,7 @@ import (
 
 	"sekali"
 	"sekali/client"
-	"sekali/loadtest/progress"
+	"sekali/internal/progress"
 )
 
 // VerifyOptions say where the acknowledged events must be.

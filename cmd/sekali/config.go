@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sekali"
+	"sekali/persistence/keyfile"
 	"sekali/persistence/sqlite"
 )
 
@@ -35,6 +36,8 @@ type config struct {
 	maxInFlightEvents      int
 	maxInFlightBytes       byteSize
 	maxTopicInFlightEvents int
+	maxKeyInFlightEvents   int
+	maxKeyInFlightBytes    byteSize
 	maxTopicInFlightBytes  byteSize
 	maxActiveTopics        int
 	seenCacheEntries       int64
@@ -49,9 +52,10 @@ type config struct {
 // generated from it.
 func (c *config) defineFlags(f *pflag.FlagSet) {
 	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightBytes, c.maxTopicInFlightBytes = 8<<20, 64<<20, 256<<20, 160<<20
-	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs --allow-anonymous")
+	c.maxKeyInFlightBytes = 32 << 20
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs a key (sekali keys create) or --allow-anonymous")
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
-	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
+	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, as long as there is no key")
 	c.exposure.defineFlags(f)
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
 	f.StringVar(&c.allowFileSystem, "allow-file-system", "", "`type` of file system to take although it is known not to keep what it is told to, like nfs or fuse; the refusal names it")
@@ -66,6 +70,8 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.Var(&c.maxInFlightBytes, "max-in-flight-bytes", "most memory of events in flight; beyond it 503 overloaded")
 	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
 	f.Var(&c.maxTopicInFlightBytes, "max-topic-in-flight-bytes", "most memory of events of one topic in flight; beyond it 429 topic_overloaded")
+	f.IntVar(&c.maxKeyInFlightEvents, "max-key-in-flight-events", 15_000, "most `events` of one key in flight; beyond it 429 rate_limited")
+	f.Var(&c.maxKeyInFlightBytes, "max-key-in-flight-bytes", "most bytes of request bodies of one key, from their announcement to their answer; beyond it 429 rate_limited")
 	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
 	f.Int64Var(&c.seenCacheEntries, "seen-cache-entries", 131_072, "most recent `ids` remembered in memory (about 150 bytes each); fewer only cost speed")
 	f.DurationVar(&c.requestTimeout, "request-timeout", 10*time.Second, "longest `time` from a received request to its answer; beyond it 503 commit_timeout")
@@ -79,9 +85,6 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 
 // validate finds what the parsing of single values cannot see.
 func (c *config) validate() error {
-	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
-		return err
-	}
 	for _, e := range []struct{ name, value, a, b string }{
 		{"durability", c.durability, "durable", "relaxed"},
 		{"log-format", c.logFormat, "text", "json"},
@@ -95,6 +98,9 @@ func (c *config) validate() error {
 	}
 	if c.dataDir == "" {
 		return usageErrorf("--data-dir is empty; name a directory")
+	}
+	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
+		return err
 	}
 	for name, n := range map[string]int64{
 		"max-body-bytes": int64(c.maxBodyBytes), "max-in-flight-body-bytes": int64(c.maxInFlightBodyBytes), "max-batch-events": int64(c.maxBatchEvents),
@@ -111,6 +117,12 @@ func (c *config) validate() error {
 	if c.maxTopicInFlightEvents < c.maxBatchEvents || c.maxInFlightEvents < c.maxTopicInFlightEvents {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
+	}
+	if c.maxKeyInFlightEvents < c.maxBatchEvents {
+		return usageErrorf("--max-batch-events (%d) must not exceed --max-key-in-flight-events (%d)", c.maxBatchEvents, c.maxKeyInFlightEvents)
+	}
+	if c.maxKeyInFlightBytes < c.maxBodyBytes {
+		return usageErrorf("--max-body-bytes (%s) must not exceed --max-key-in-flight-bytes (%s)", &c.maxBodyBytes, &c.maxKeyInFlightBytes)
 	}
 	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // one body, and what it decompresses to
 		return usageErrorf("--max-in-flight-body-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBodyBytes, &c.maxBodyBytes)
@@ -135,7 +147,15 @@ func (c *config) checkListen() error {
 	if isLoopback(host) || c.allowAnonymous {
 		return nil
 	}
-	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read; listen on 127.0.0.1, or say --allow-anonymous", c.listen)
+	keys, err := keyfile.New(c.dataDir).Load()
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("read the keys: %w", err))
+	}
+	if len(keys.All()) > 0 {
+		return nil
+	}
+	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read: make a key first, which then every request needs\n"+
+		"  sekali keys create --data-dir %s --name NAME --scope publish,read\nor listen on 127.0.0.1, or say --allow-anonymous", c.listen, c.dataDir)
 }
 
 func isLoopback(host string) bool {

@@ -74,6 +74,8 @@ func TestWhatIsNotAConfigurationIsNamed(t *testing.T) {
 		{"--shutdown-timeout=0", "--shutdown-timeout must be greater than 0"},
 		{"--max-batch-events=20001", "must not exceed --max-topic-in-flight-events"},
 		{"--max-in-flight-events=1", "must not exceed"},
+		{"--max-key-in-flight-events=9999", "must not exceed --max-key-in-flight-events"},
+		{"--max-key-in-flight-bytes=7MiB", "must not exceed --max-key-in-flight-bytes"},
 		{"--max-in-flight-bytes=10MiB", "the largest batch takes"},
 		{"--max-topic-in-flight-bytes=10MiB", "the largest batch takes"},
 		{"--config=none.yaml", "none.yaml"},
@@ -142,7 +144,7 @@ func TestVariablesSetWhatFlagsLeftAlone(t *testing.T) {
 	for _, unknown := range []string{"SEKALI_LISTENS", "SEKALI_EVENTS", "SEKALI_HELP"} {
 		requireUsageError(t, applyEnvironment(cmd, []string{unknown + "=x"}), "unknown environment variable "+unknown)
 	}
-	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_API_KEY=secret"}), "this server has no keys")
+	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_API_KEY=secret"}), "is for clients")
 }
 
 func TestAKeyOfTheFileYieldsToFlagAndVariable(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sekali/internal/progress"
 	"sekali/loadtest/profile"
-	"sekali/loadtest/progress"
 	"sekali/loadtest/result"
 )
 

@@ -15,9 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sekali/access"
 	"sekali/actors"
 	"sekali/httpserver"
 	"sekali/internal/buildinfo"
+	"sekali/persistence/keyfile"
 	"sekali/persistence/sqlite"
 )
 
@@ -47,7 +49,7 @@ directory in use by another process.`,
 		n := &node{config: c, log: log}
 		return n.run(cmd.Context(), func(url string) {
 			if c.logFormat == "text" {
-				_, _ = fmt.Fprint(cmd.OutOrStdout(), banner(c, url)) // a closed stdout must not stop the server
+				_, _ = fmt.Fprint(cmd.OutOrStdout(), banner(c, url, n.keys.Required())) // a closed stdout must not stop the server
 			}
 		})
 	}
@@ -59,11 +61,13 @@ type node struct {
 	config *config
 	log    *slog.Logger
 
+	keys     *access.Guard
 	store    *sqlite.Store
 	system   *actors.System
 	http     *httpserver.Server
 	listener net.Listener
 
+	stopKeys        func()
 	stopCertificate func() // nil without TLS
 }
 
@@ -84,7 +88,8 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	if err != nil {
 		return errors.Join(err, n.stop())
 	}
-	n.log.Info("serving", "url", url, "data_dir", n.config.dataDir, "durability", n.config.durability, "version", buildinfo.Version(), "pid", os.Getpid())
+	n.log.Info("serving", "url", url, "data_dir", n.config.dataDir, "durability", n.config.durability, "version", buildinfo.Version(), "pid", os.Getpid(),
+		"keys_required", n.keys.Required())
 	n.warn()
 	started(url)
 	served := make(chan error, 1)
@@ -122,6 +127,9 @@ func exitOnSecond(signals <-chan os.Signal, log *slog.Logger) {
 
 func (n *node) start(ctx context.Context) (err error) {
 	c := n.config
+	if err := n.startKeys(); err != nil {
+		return err
+	}
 	certificate, err := n.openCertificate()
 	if err != nil {
 		return err
@@ -142,7 +150,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	n.http = httpserver.New(n.system, httpserver.Options{
 		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
 		RequestTimeout: c.requestTimeout, ReadTimeout: c.readTimeout, WriteTimeout: c.writeTimeout, IdleTimeout: c.idleTimeout,
-		Durability: c.durability, Logger: n.log.With("component", "http"),
+		Durability: c.durability, Keys: n.keys, Logger: n.log.With("component", "http"),
 		Certificate: certificate, AllowedHosts: c.allowedHosts, CORSOrigins: c.corsOrigins,
 		Build: httpserver.Build{Version: buildinfo.Version(), Commit: buildinfo.Commit(), Date: buildinfo.Date(), Go: buildinfo.Go()},
 	})
@@ -198,23 +206,69 @@ func (n *node) stop() (err error) {
 	if n.store != nil {
 		err = errors.Join(err, n.store.Close())
 	}
+	if n.stopKeys != nil {
+		n.stopKeys()
+	}
 	if n.stopCertificate != nil {
 		n.stopCertificate()
 	}
 	return err
 }
 
+// startKeys reads the keys and follows their changes. What cannot be read does
+// not count as none: the server does not start.
+func (n *node) startKeys() (err error) {
+	c := n.config
+	n.keys, err = access.NewGuard(keyfile.New(c.dataDir), access.Options{
+		Limits: access.Limits{InFlightEvents: c.maxKeyInFlightEvents, InFlightBytes: int64(c.maxKeyInFlightBytes)},
+		Logger: n.log.With("component", "keys"),
+	})
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("read the keys: %w", err))
+	}
+	if !n.keys.Required() { // validate has looked; this is what is in force
+		if err := c.checkListen(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		n.keys.Run(ctx)
+		close(stopped)
+	}()
+	n.stopKeys = func() {
+		cancel()
+		select {
+		case <-stopped:
+		case <-time.After(time.Second): // a disk that does not answer must not hold up the end
+		}
+	}
+	return nil
+}
+
 // warn says what an operator should know about this configuration.
 func (n *node) warn() {
-	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) {
+	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) && !n.keys.Required() {
 		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
+	}
+	if n.config.allowAnonymous && n.keys.Required() {
+		n.log.Warn("there are keys, so every request needs one: --allow-anonymous lets nobody in")
+	}
+	if host, _, _ := net.SplitHostPort(n.config.listen); n.keys.Required() && !isLoopback(host) && !n.config.secure() {
+		n.log.Warn("keys and events travel in plain text: whoever sees the network sees them; serve HTTPS (--tls-cert, --tls-key), or put a proxy in front that does", "listen", n.config.listen)
 	}
 	if n.config.durability == sqlite.Relaxed.String() {
 		n.log.Warn("a loss of power may take the last answered events (--durability relaxed)")
 	}
 }
 
-func banner(c *config, url string) string {
+// banner says where the server is and what to try, with a key where it needs one.
+func banner(c *config, url string, keyed bool) string {
+	key := ""
+	if keyed {
+		key = ` -H "Authorization: Bearer $SEKALI_API_KEY"`
+	}
 	dir, err := filepath.Abs(c.dataDir)
 	if err != nil {
 		dir = c.dataDir
@@ -227,11 +281,14 @@ func banner(c *config, url string) string {
   API page      %s/docs
 
   Try it:
-    curl -X POST %s/publish -H 'Content-Type: application/json' \
+    curl -X POST %s/publish%s -H 'Content-Type: application/json' \
       -d '{"topic":"user.created","event_id":"evt-001","timestamp":"2025-10-24T10:30:00Z","source":"user-service","payload":{"user_id":"123"}}'
-    curl %s/stats
+    curl%s %s/stats
 
-`, buildinfo.Version(), url, dir, url, url, url)
+`, buildinfo.Version(), url, dir, url, url, key, key, url)
 }
 
-var _ httpserver.Domain = (*actors.System)(nil)
+var (
+	_ httpserver.Domain = (*actors.System)(nil)
+	_ httpserver.Keys   = (*access.Guard)(nil)
+)

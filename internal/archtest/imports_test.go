@@ -41,6 +41,12 @@ var rules = []rule{
 		"the conformance suite knows what every store promises and no store",
 	},
 	{
+		"sekali/persistence/keyfile",
+		[]string{"sekali/access"},
+		[]string{jsontext},
+		"the file of keys knows what keys are and nothing of events, actors or HTTP",
+	},
+	{
 		"sekali/persistence/crashvfs",
 		nil,
 		[]string{"modernc.org/sqlite", "modernc.org/libc", "github.com/cespare/xxhash"},
@@ -59,8 +65,14 @@ var rules = []rule{
 		"the engine knows the domain's Store interface, never a store, and nothing of HTTP",
 	},
 	{
+		"sekali/access",
+		[]string{"sekali"},
+		nil,
+		"who may do what is decided without HTTP and without files, so that every store of keys and every front end decide alike",
+	},
+	{
 		"sekali/httpserver",
-		[]string{"sekali", "sekali/webui"},
+		[]string{"sekali", "sekali/access", "sekali/webui"},
 		[]string{fasthttp, jsontext, "github.com/klauspost/compress"},
 		"HTTP comes in, calls of the domain go out: the server declares the interfaces that it needs and does not see the actors",
 	},
@@ -74,8 +86,8 @@ var rules = []rule{
 	},
 	{
 		"sekali/loadtest",
-		[]string{"sekali", "sekali/client"},
-		[]string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/schollz/progressbar"},
+		[]string{"sekali", "sekali/client", "sekali/internal/progress"},
+		[]string{"github.com/HdrHistogram/hdrhistogram-go"},
 		"the load test sees the server as any client does",
 	},
 	{
@@ -87,7 +99,7 @@ var rules = []rule{
 	{
 		"sekali/internal",
 		[]string{"sekali/internal"},
-		[]string{"github.com/santhosh-tekuri/jsonschema", "github.com/stretchr/testify"},
+		[]string{"github.com/schollz/progressbar", "github.com/dustin/go-humanize", "github.com/santhosh-tekuri/jsonschema", "github.com/stretchr/testify"},
 		"internal helpers have no domain meaning",
 	},
 	{"sekali", nil, nil, "the domain is plain data for everyone: standard library only"},
@@ -207,6 +219,9 @@ func TestRulesCatchWhatTheyForbid(t *testing.T) {
 		{"sekali/actors", "sekali/httpserver"},
 		{"sekali/actors", fasthttp},
 		{"sekali/httpserver", "sekali/actors"},
+		{"sekali/httpserver", "sekali/persistence/keyfile"},
+		{"sekali/access", "sekali/persistence/keyfile"},
+		{"sekali/access", fasthttp},
 		{"sekali/httpserver", protoactor + "/actor"},
 		{"sekali/persistence/sqlite", "sekali/actors"},
 		{"sekali/client", "sekali/httpserver"},

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"sekali/client"
+	"sekali/internal/progress"
 	"sekali/loadtest"
 	"sekali/loadtest/generator"
-	"sekali/loadtest/progress"
 	"sekali/loadtest/result"
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"os"
 	"path/filepath"
 )
 
@@ -108,4 +109,24 @@ func (s *segment) entryFault(search *columnSearch, e, before entry, found uint64
 		return "the filter does not know a key"
 	}
 	return ""
+}
+
+// CheckHeader checks the header of a segment file against its checksum and the
+// size of the file: what a look at its first page can tell.
+func CheckHeader(path string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	page := make([]byte, headerBytes)
+	if err := readAt(f, page, 0); err != nil {
+		return err
+	}
+	_, err = decodeHeader(page, info.Size())
+	return err
 }

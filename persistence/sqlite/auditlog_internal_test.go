@@ -132,7 +132,7 @@ func mustAudit(t testing.TB, log []byte) LogReport {
 func TestNoLegalEndOfALogIsTakenForALoss(t *testing.T) {
 	random := rand.New(rand.NewPCG(prove.Seed(t), 1))
 	states := 0
-	for range 400 {
+	for range 150 {
 		m := newLogModel(random)
 		for range 8 {
 			for range random.IntN(5) {
@@ -153,7 +153,7 @@ func TestNoLegalEndOfALogIsTakenForALoss(t *testing.T) {
 // test above: the same logs with one bit changed.
 func TestABitThatRotsBeforeTheLastTransactionsProvesTheLoss(t *testing.T) {
 	random := rand.New(rand.NewPCG(prove.Seed(t), 2))
-	for range 1000 {
+	for range 300 {
 		m := newLogModel(random)
 		for range 1 + random.IntN(5) {
 			m.commit()

@@ -201,7 +201,7 @@ func (s *Store) checkpoint(mode checkpointMode) (walState, error) {
 // noteSynced moves the mark of a relaxed store: a checkpoint syncs the log
 // before it moves it.
 func (s *Store) noteSynced() error {
-	if err := s.mark.note(*s.writer.position()); err != nil {
+	if err := s.mark.note(s.writer.position()); err != nil {
 		return s.writeFailed("note the checkpoint", err)
 	}
 	return nil

@@ -51,6 +51,7 @@ type explorer struct {
 	r          *rand.Rand
 	durability Durability
 	faults     crashvfs.Hook // of every life, nil: none
+	control    bool          // it is meant to go wrong: no state is saved
 	dir        string        // in memory
 	lives      int
 	seen       map[[2]uint64]bool // sums of images and acknowledged steps
@@ -104,7 +105,7 @@ func (x *explorer) live() *life {
 	l.disk = newCrashDisk(x.t, dir)
 	require.NoError(x.t, l.begin(x.t.Context(), dir, faultOptions(x.durability)))
 	require.NoError(x.t, l.run(thingsPerLife))
-	require.NoError(x.t, l.store.Close())
+	require.NoError(x.t, l.close())
 	require.NoError(x.t, l.disk.Close())
 	require.NoError(x.t, os.RemoveAll(dir))
 	return l
@@ -239,12 +240,24 @@ func (x *explorer) judge(s *crashState, v verdict) {
 	if len(x.wrong) >= kept {
 		return
 	}
+	saved := ""
+	if !x.control {
+		saved = s.save()
+	}
+	x.wrong = append(x.wrong, fmt.Sprintf("life %d (from batch %d), cut at operation %d, batch %d acknowledged, survived %+v: %v; %s",
+		x.lives, s.life.base, s.cut, s.acked, s.survival, errors.Join(v.refused, v.err), saved))
+}
+
+// save keeps a state for another look and says where.
+func (s *crashState) save() string {
 	dir, err := os.MkdirTemp("", "sekali-crash-state-")
 	if err == nil {
 		err = s.write(dir)
 	}
-	x.wrong = append(x.wrong, fmt.Sprintf("life %d (from batch %d), cut at operation %d, batch %d acknowledged, survived %+v: %v; saved in %s (%v)",
-		x.lives, s.life.base, s.cut, s.acked, s.survival, errors.Join(v.refused, v.err), dir, err))
+	if err != nil {
+		return "it could not be saved: " + err.Error()
+	}
+	return "it is saved in " + dir
 }
 
 // check opens the store on a crash state and holds it against the promise: the
@@ -255,6 +268,11 @@ func (s *crashState) check(ctx context.Context, dir string, o Options) (v verdic
 	if v.err = s.write(dir); v.err != nil {
 		return v
 	}
+	return s.open(ctx, dir, o)
+}
+
+// open is check on a directory that has the state already.
+func (s *crashState) open(ctx context.Context, dir string, o Options) (v verdict) {
 	store, err := Open(ctx, dir, o)
 	if err != nil {
 		return verdict{refused: err}
@@ -326,9 +344,9 @@ func appendPatiently(ctx context.Context, s *Store, b sekali.Batch) (sekali.Appe
 	}
 }
 
-func (x *explorer) report(seed uint64, control bool) {
+func (x *explorer) report(seed uint64) {
 	x.t.Helper()
-	prove.Report(x.t, prove.Result{Row: 2, Seed: seed, Control: control, Figures: []prove.Figure{
+	prove.Report(x.t, prove.Result{Row: 2, Seed: seed, Control: x.control, Figures: []prove.Figure{
 		{Name: "states", Value: float64(x.verdicts)},
 		{Name: "lives", Value: float64(x.lives)},
 		{Name: "states with lost acknowledged events", Value: float64(x.lost)},
@@ -341,7 +359,7 @@ func TestFault02PowerLossStates(t *testing.T) {
 	seed := prove.Seed(t)
 	x := newExplorer(t, seed, Durable)
 	x.explore(prove.Count(t, "power-loss-states", powerLossStates, 200_000))
-	x.report(seed, false)
+	x.report(seed)
 	require.Empty(t, x.wrong)
 }
 
@@ -350,8 +368,9 @@ func TestFault02PowerLossStates(t *testing.T) {
 func TestFault02ControlRelaxedLoses(t *testing.T) {
 	seed := prove.Seed(t)
 	x := newExplorer(t, seed, Relaxed)
+	x.control = true
 	x.explore(prove.Count(t, "power-loss-control", powerLossControls, 2000))
-	x.report(seed, true)
+	x.report(seed)
 	require.Positive(t, x.lost)
 	require.Zero(t, x.refused+x.other, x.wrong)
 }
@@ -361,6 +380,7 @@ func TestFault02ControlRelaxedLoses(t *testing.T) {
 func TestFault02ControlIgnoredSyncsLose(t *testing.T) {
 	seed := prove.Seed(t)
 	x := newExplorer(t, seed, Durable)
+	x.control = true
 	x.faults = func(o crashvfs.Op) *crashvfs.Fault {
 		if o.Kind == crashvfs.Sync && o.File == databaseFile+"-wal" {
 			return &crashvfs.Fault{}
@@ -368,6 +388,6 @@ func TestFault02ControlIgnoredSyncsLose(t *testing.T) {
 		return nil
 	}
 	x.explore(prove.Count(t, "power-loss-control", powerLossControls, 2000))
-	x.report(seed, true)
+	x.report(seed)
 	require.Positive(t, x.lost+x.refused)
 }

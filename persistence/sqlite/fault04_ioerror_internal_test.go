@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,19 +23,22 @@ import (
 // injection makes some operations of a life fail.
 type injection struct {
 	kind  crashvfs.Kind
-	nth   int // of that kind, from 0
-	times int // how many fail, one after the other
+	file  string // of that file only; "": of any
+	nth   int    // of that kind, from 0
+	times int    // how many fail, one after the other
 	fault crashvfs.Fault
 
 	mu      sync.Mutex
+	disk    *crashvfs.Disk
 	seen    int
 	failed  []crashvfs.Op // the operations that failed
+	behind  int           // how many were recorded before the last of them
 	mustEnd bool          // one of them is such that nothing may be acknowledged behind it
 }
 
 // hook is the injection's crashvfs.Hook.
 func (i *injection) hook(o crashvfs.Op) *crashvfs.Fault {
-	if o.Kind != i.kind {
+	if o.Kind != i.kind || i.file != "" && i.file != o.File {
 		return nil
 	}
 	i.mu.Lock()
@@ -43,7 +47,7 @@ func (i *injection) hook(o crashvfs.Op) *crashvfs.Fault {
 	if n := i.seen - 1; n < i.nth || n >= i.nth+i.times {
 		return nil
 	}
-	i.failed = append(i.failed, o)
+	i.failed, i.behind = append(i.failed, o), len(i.disk.Ops())
 	i.mustEnd = i.mustEnd || i.endsStore(o)
 	fault := i.fault
 	return &fault
@@ -92,6 +96,7 @@ type trial struct {
 	*life
 	injection *injection
 	ended     bool          // the store has said that it refuses all writes
+	stops     int           // how many have
 	unsure    *sekali.Batch // sent and not acknowledged
 	acked     int           // the last step acknowledged
 }
@@ -133,8 +138,8 @@ func (t *trial) startFailed(err error) error {
 // step does one thing. Errors are what the injection is for; to acknowledge
 // behind one that ends the store is not.
 func (t *trial) step() error {
-	thing := t.r.IntN(8)
-	if t.store == nil || thing == 0 {
+	thing := t.r.IntN(16)
+	if t.store == nil || thing == 0 || t.ended && t.r.IntN(2) == 0 {
 		return t.restart()
 	}
 	switch thing {
@@ -153,7 +158,10 @@ func (t *trial) step() error {
 
 // saw notes an error that ends the store.
 func (t *trial) saw(err error) {
-	t.ended = t.ended || sekali.CodeOf(err) == sekali.CodeStorageFailed && err != nil
+	if err != nil && sekali.CodeOf(err) == sekali.CodeStorageFailed && !t.ended {
+		t.ended = true
+		t.stops++
+	}
 }
 
 // restart closes the store, if there is one, and opens it again.
@@ -203,6 +211,7 @@ func (t *trial) sendNext() error {
 		return fmt.Errorf("a batch failed, although nothing else did: %w", err)
 	case err == nil:
 		t.acked, t.unsure = t.history.last(), nil
+		t.disk.Mark(t.acked)
 	}
 	return nil
 }
@@ -213,36 +222,67 @@ func (t *trial) recovers() error {
 	if t.store == nil {
 		return nil
 	}
-	_, mustEnd := t.injection.happened()
-	if !t.ended && !mustEnd {
-		if err := t.sendNext(); err != nil {
-			return err
-		}
-		if t.unsure != nil {
-			return errors.New("nothing fails any more, and the store still takes no batch")
-		}
+	if err := t.sendPatiently(); err != nil {
+		return err
 	}
 	_, err := t.history.find(t.ctx, t.store, t.acked, t.history.last())
 	return err
 }
 
-// states are the data directory as a loss of power now could leave it, and as it
-// is after the end of the process.
+// sendPatiently sends until the store has taken a batch or has ended: one that
+// was full looks for room now and then.
+func (t *trial) sendPatiently() error {
+	patience := time.After(time.Minute)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		if err := t.sendNext(); err != nil {
+			return err
+		}
+		_, mustEnd := t.injection.happened()
+		if t.unsure == nil || t.ended || mustEnd {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-patience:
+			return errors.New("nothing fails any more, and the store still takes no batch")
+		}
+	}
+}
+
+// states are the data directory as a loss of power could leave it at the end, or
+// at some time behind the failure, and as it is after the end of the process.
 func (t *trial) states(r *rand.Rand) []*crashState {
-	platter := crashvfs.NewPlatter(t.start)
 	ops := t.disk.Ops()
-	for _, o := range ops {
-		platter.Apply(o)
-	}
-	all := platter.Systematic()
-	survivals := []crashvfs.Survival{{}, all[len(all)-1], platter.Random(r)}
+	early := t.injection.behind + r.IntN(len(ops)-t.injection.behind+1)
+	platter := crashvfs.NewPlatter(t.start)
+	acked := 0
 	var states []*crashState
-	for _, survival := range survivals {
-		states = append(states, &crashState{
-			life: t.life, files: platter.Image(survival), index: indexImage(t.dir), cut: len(ops), acked: t.acked, survival: survival, seed: r.Uint64(),
-		})
+	for cut := 0; cut <= len(ops); cut++ {
+		if cut == early || cut == len(ops) {
+			all := platter.Systematic()
+			for _, survival := range []crashvfs.Survival{{}, platter.Random(r), all[r.IntN(len(all))]} {
+				states = append(states, &crashState{
+					life: t.life, files: platter.Image(survival), index: indexImage(t.dir), cut: cut, acked: acked, survival: survival, seed: r.Uint64(),
+				})
+			}
+		}
+		if cut == len(ops) {
+			break
+		}
+		if ops[cut].Kind == crashvfs.Mark {
+			acked = ops[cut].Note
+		}
+		platter.Apply(ops[cut])
 	}
-	return states
+	killed := crashvfs.Survival{Names: len(ops)}
+	for range ops {
+		killed.Fates = append(killed.Fates, ^crashvfs.Fate(0))
+	}
+	return append(states, &crashState{
+		life: t.life, files: platter.Image(killed), index: indexImage(t.dir), cut: len(ops), acked: acked, survival: killed, seed: r.Uint64(),
+	})
 }
 
 // ioErrors runs trials and counts what they find.
@@ -251,7 +291,6 @@ type ioErrors struct {
 	dir    string
 	hidden bool // the errors are kept from the store: the control
 
-	mu         sync.Mutex
 	injections int // that made something fail
 	stopped    int // stores that ended
 	lost       int // trials with lost acknowledged events
@@ -268,20 +307,18 @@ var failingKinds = []crashvfs.Kind{
 // drawInjection draws a failure of one of the operations that a life without any
 // has.
 func (x *ioErrors) drawInjection(r *rand.Rand, counts map[crashvfs.Kind]int) *injection {
-	i := &injection{times: 1}
-	for counts[i.kind] == 0 || i.nth == 0 {
-		i.kind = failingKinds[r.IntN(len(failingKinds))]
-		if x.hidden {
-			i.kind = crashvfs.Sync
-		}
-		i.nth = 1 + r.IntN(max(1, counts[i.kind]))
-	}
-	i.nth--
-	i.times = []int{1, 1, 3, 1 << 30}[r.IntN(4)]
-	i.fault = crashvfs.Fault{Err: []syscall.Errno{syscall.EIO, syscall.EIO, syscall.ENOSPC}[r.IntN(3)], Hidden: x.hidden}
 	if x.hidden {
-		i.times, i.fault.Err = 1, syscall.EIO
+		return &injection{
+			kind: crashvfs.Sync, file: walName, nth: r.IntN(thingsPerTrial), times: 1, fault: crashvfs.Fault{Err: syscall.EIO, Hidden: true},
+		}
 	}
+	i := &injection{kind: failingKinds[r.IntN(len(failingKinds))]}
+	for counts[i.kind] == 0 {
+		i.kind = failingKinds[r.IntN(len(failingKinds))]
+	}
+	const forGood = 1 << 30
+	i.nth, i.times = r.IntN(counts[i.kind]), []int{1, 1, 3, forGood}[r.IntN(4)]
+	i.fault.Err = []syscall.Errno{syscall.EIO, syscall.EIO, syscall.ENOSPC}[r.IntN(3)]
 	if i.kind == crashvfs.Write && r.IntN(2) == 0 {
 		i.fault.Part = r.IntN(4096)
 	}
@@ -308,6 +345,7 @@ func (x *ioErrors) try(seed uint64, dir string, i *injection, hook crashvfs.Hook
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	r := rand.New(rand.NewPCG(seed, 4))
 	t := &trial{life: &life{r: r, disk: newCrashDisk(x.t, dir), history: newHistory(), faults: hook}, injection: i}
+	i.disk = t.disk
 	err = t.run(x.t.Context(), dir)
 	states := t.states(r)
 	t.disk.SetHook(nil)
@@ -318,22 +356,20 @@ func (x *ioErrors) try(seed uint64, dir string, i *injection, hook crashvfs.Hook
 	for _, s := range states {
 		v := s.check(x.t.Context(), dir+"-after", faultOptions(Durable))
 		if v.lost() || v.refused != nil {
-			x.mu.Lock()
 			x.lost++
-			x.mu.Unlock()
 		}
 		if verdict := errors.Join(v.refused, v.err); verdict != nil {
-			err = errors.Join(err, fmt.Errorf("after a loss of power that left %+v: %w", s.survival, verdict))
+			saved := ""
+			if !x.hidden {
+				saved = s.save()
+			}
+			err = errors.Join(err, fmt.Errorf("after a loss of power that left %+v: %w; %s", s.survival, verdict, saved))
 			break
 		}
 	}
 	if n, _ := i.happened(); n > 0 {
-		x.mu.Lock()
-		defer x.mu.Unlock()
 		x.injections++
-		if t.ended {
-			x.stopped++
-		}
+		x.stopped += t.stops
 	}
 	return err
 }
@@ -377,7 +413,10 @@ func TestFault04IOErrorsStopTheStoreOrAreSaid(t *testing.T) {
 func TestFault04ControlARetriedSyncLoses(t *testing.T) {
 	seed := prove.Seed(t)
 	x := &ioErrors{t: t, dir: memoryDir(t), hidden: true}
-	x.run(seed, prove.Count(t, "io-errors-control", 50, 500))
+	for tries := prove.Count(t, "io-errors-control", 500, 500); x.lost == 0 && x.injections < tries; {
+		x.run(seed, x.injections+20)
+		seed++
+	}
 	x.report(seed)
 	require.Positive(t, x.lost)
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,12 +51,15 @@ func (o Options) on(d *crashvfs.Disk) Options {
 	return o
 }
 
+// walName is the file of the log.
+const walName = databaseFile + "-wal"
+
 // faultOptions are those of all stores of the fault tests: few connections,
 // because they are opened thousands of times, small generations, so that a few
 // hundred rows make segments and merges, and no checkpointer, so that what is done
-// follows from the seed.
+// follows from the seed. A disk that was full is looked at often.
 func faultOptions(d Durability) Options {
-	return Options{Durability: d, Readers: 1, generationRows: 32, manual: true}
+	return Options{Durability: d, Readers: 1, generationRows: 32, manual: true, watchEvery: 20 * time.Millisecond}
 }
 
 // indexImage is what the index folder holds now. What goes while it is read is

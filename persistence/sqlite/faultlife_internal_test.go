@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -23,6 +24,7 @@ type life struct {
 	base    int // the step at which the life began
 	start   crashvfs.Image
 	indexes []crashvfs.Image // what the index folder held now and then
+	pinned  *sql.Tx          // a snapshot that somebody holds, nil: none
 
 	before func(crashvfs.Op) // called at each change of the database file
 	faults crashvfs.Hook     // of the life; nil: none
@@ -78,9 +80,14 @@ func (l *life) doSomething() error {
 	case 3:
 		return l.amid(crashvfs.Op{Kind: crashvfs.Sync, Direct: true}, l.store.renewWAL)
 	case 4:
+		if err := l.unpin(); err != nil { // lest it waits
+			return err
+		}
 		return l.store.inTurn(func() error { _, err := l.store.checkpoint(truncate); return err })
 	case 5:
 		return l.restart()
+	case 6:
+		return l.pin()
 	default:
 		return l.append()
 	}
@@ -119,9 +126,34 @@ func (l *life) amid(at crashvfs.Op, f func() error) (err error) {
 	return errors.Join(f(), err)
 }
 
+// pin begins a read transaction, which keeps checkpoints from moving what comes
+// behind it, or ends it.
+func (l *life) pin() (err error) {
+	if l.pinned != nil {
+		return l.unpin()
+	}
+	if l.pinned, err = l.store.indexes.tables.BeginTx(l.ctx, nil); err != nil {
+		return err
+	}
+	var n int64
+	return l.pinned.QueryRowContext(l.ctx, "select count(*) from topics").Scan(&n)
+}
+
+func (l *life) unpin() error {
+	if l.pinned == nil {
+		return nil
+	}
+	err := l.pinned.Rollback()
+	l.pinned = nil
+	return err
+}
+
+// close ends the life without a loss of power.
+func (l *life) close() error { return errors.Join(l.unpin(), l.store.Close()) }
+
 // restart closes the store and opens it again.
 func (l *life) restart() error {
-	if err := l.store.Close(); err != nil {
+	if err := l.close(); err != nil {
 		return err
 	}
 	store, err := Open(l.ctx, l.dir, l.options)

@@ -104,7 +104,7 @@ func (h *history) drawEvent(r *rand.Rand, batch []sekali.Event) sekali.Event {
 	}
 	return sekali.Event{
 		Topic: topic, ID: fmt.Sprintf("id-%d", h.nextID), Source: "sender", Timestamp: h.at.Format(time.RFC3339), Time: h.at,
-		Payload: bytes.Repeat([]byte{byte('a' + r.IntN(26))}, size),
+		Payload: fmt.Appendf(nil, `{"text":"%s"}`, bytes.Repeat([]byte{byte('a' + r.IntN(26))}, size)),
 	}
 }
 

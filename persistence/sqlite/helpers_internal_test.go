@@ -3,9 +3,11 @@ package sqlite
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,3 +129,6 @@ func (f testFile) Sync() error {
 	}
 	return f.diskFile.Sync()
 }
+
+// errFull is what a write to a full disk gives.
+func errFull() error { return fmt.Errorf("write: %w", syscall.ENOSPC) }

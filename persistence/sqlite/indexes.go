@@ -53,10 +53,7 @@ func openIndexes(ctx context.Context, dir string, keys idKeys, lastSeq, lastTall
 			err = errors.Join(err, x.close())
 		}
 	}()
-	if x.tables, err = sql.Open("sqlite", withVFS(readerDSN(filepath.Join(dir, databaseFile)), opt.vfs)); err != nil {
-		return x, err
-	}
-	if err := openReaders(ctx, x.tables, tableConns); err != nil {
+	if x.tables, err = openConns(ctx, filepath.Join(dir, databaseFile), opt, tableConns); err != nil {
 		return x, err
 	}
 	o := rowindex.Options{Dir: filepath.Join(dir, indexFolder), GenerationRows: opt.generationRows, Logger: opt.Logger}

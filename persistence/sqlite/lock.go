@@ -37,7 +37,7 @@ type dirLock struct{ file *os.File } // nil where there is nothing to lock
 func lockDir(dir string) (*dirLock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock file: %w", err)
+		return nil, probeError(dir, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer func() { _ = f.Close() }() // nothing was written through it
@@ -46,7 +46,7 @@ func lockDir(dir string) (*dirLock, error) {
 	host, _ := os.Hostname() // only words for the message
 	words := fmt.Sprintf("process %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 	if err := errors.Join(f.Truncate(0), writeAt(f, words)); err != nil {
-		return nil, errors.Join(fmt.Errorf("write the lock file: %w", err), f.Close())
+		return nil, errors.Join(probeError(dir, err), f.Close())
 	}
 	return &dirLock{file: f}, nil
 }

@@ -130,7 +130,8 @@ func checkLoss(dir string, r *LogReport, found *Mark, o Options) (lost bool, err
 // read them.
 func (s *Store) acceptLoss(ctx context.Context, r *LogReport) error {
 	w := s.writer
-	loss := &LossError{Dir: s.dir, ID: r.lossID(), Report: *r, Found: w.position()}
+	found := w.position()
+	loss := &LossError{Dir: s.dir, ID: r.lossID(), Report: *r, Found: &found}
 	s.log.Error("going on without acknowledged events, as --accept-loss says", "loss", loss.Error(), "id", loss.ID)
 	var verdict string
 	if err := w.db.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&verdict); err != nil {
@@ -151,9 +152,14 @@ func (s *Store) acceptLoss(ctx context.Context, r *LogReport) error {
 	return nil
 }
 
+// rowQuerier is what *sql.DB and *sql.Tx have in common for one row.
+type rowQuerier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // readFloor returns the last seq and batch that a lost part of the database had
 // given, 0 when nothing was ever lost.
-func readFloor(ctx context.Context, db *sql.DB) (seq, batch int64, err error) {
+func readFloor(ctx context.Context, db rowQuerier) (seq, batch int64, err error) {
 	var text string
 	if err := db.QueryRowContext(ctx, "select coalesce(max(value), '0 0') from meta where key = 'floor'").Scan(&text); err != nil {
 		return 0, 0, fmt.Errorf("read the numbers of lost events: %w", err)

@@ -6,4 +6,5 @@ const (
 	powerLossStates   = 20_000
 	powerLossControls = 500
 	ioErrorInjections = 1000
+	rotDamages        = 100
 )

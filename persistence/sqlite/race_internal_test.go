@@ -6,7 +6,8 @@ package sqlite
 // nothing more in states that are checked one by one: `make states` checks the
 // others without it.
 const (
-	powerLossStates   = 300
-	powerLossControls = 60
-	ioErrorInjections = 60
+	powerLossStates   = 100
+	powerLossControls = 30
+	ioErrorInjections = 40
+	rotDamages        = 40
 )

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"modernc.org/sqlite"
 )
 
 // Open locks dir (created when missing, with mode 0700), creates or opens the
@@ -22,11 +20,8 @@ import (
 // when acknowledged events are missing.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	o = o.withDefaults()
-	// With POSIX locks, closing any other descriptor of the database file in
-	// this process would silently drop SQLite's own. Where the kernel has no
-	// OFD locks the library falls back by itself.
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
-		return nil, fmt.Errorf("enable OFD locks: %w", err)
+	if err := enableOFD(); err != nil {
+		return nil, err
 	}
 	if err := makeDir(dir, o.disk); err != nil {
 		return nil, err
@@ -58,11 +53,19 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		s.run("checkpoints", s.checkpointLoop)
 	}
 	s.run("the watch over the files", s.watchLoop)
+	if s.scrubber != nil {
+		s.run("the check of all events", s.scrub)
+	}
 	return s, nil
 }
 
 // checkDirectory finds out whether a promise can be kept in the directory.
 func (s *Store) checkDirectory() error {
+	if !s.options.restoring {
+		if err := refuseUnserved(s.dir); err != nil {
+			return err
+		}
+	}
 	if err := checkFileSystem(s.dir, s.options.AllowFileSystem, s.log); err != nil {
 		return err
 	}
@@ -77,6 +80,7 @@ func (s *Store) openDatabase(ctx context.Context) error {
 		return err
 	}
 	s.logReport(&report)
+	s.unclean = report.Bytes > 0 || report.Mark != nil && !report.Mark.Clean
 	lost, err := checkLoss(s.dir, &report, nil, s.options)
 	if err != nil {
 		return err
@@ -89,6 +93,11 @@ func (s *Store) openDatabase(ctx context.Context) error {
 		report.Mark = nil // of a store that never held anything
 	}
 	if report.Bytes > 0 {
+		if report.Valid > 0 {
+			if err := rewriteLog(s.options.disk, s.path+"-wal", report.validBytes()); err != nil {
+				return err
+			}
+		}
 		if err := s.keepLog(ctx); err != nil {
 			return err
 		}
@@ -98,7 +107,8 @@ func (s *Store) openDatabase(ctx context.Context) error {
 	}
 	s.keys = s.writer.keys
 	if !lost {
-		if lost, err = checkLoss(s.dir, &report, s.writer.position(), s.options); err != nil {
+		found := s.writer.position()
+		if lost, err = checkLoss(s.dir, &report, &found, s.options); err != nil {
 			return err
 		}
 	}
@@ -127,21 +137,28 @@ func (s *Store) logReport(r *LogReport) {
 // the last one to be closed moves the log into the database, which this one
 // cannot. So the log stays as evidence.
 func (s *Store) keepLog(ctx context.Context) (err error) {
-	if s.keeper, err = sql.Open("sqlite", withVFS(readerDSN(s.path), s.options.vfs)); err != nil {
-		return fmt.Errorf("open the log: %w", err)
-	}
-	if err := openReaders(ctx, s.keeper, 1); err != nil {
+	if s.keeper, err = openConns(ctx, s.path, s.options, 1); err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
 	return nil
 }
 
+// openConns opens n connections for reading.
+func openConns(ctx context.Context, path string, o Options, n int) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", withVFS(readerDSN(path), o.vfs))
+	if err != nil {
+		return nil, err
+	}
+	if err := openReaders(ctx, db, n); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
 // beginMark empties the log and then begins the mark with what the database
-// holds, all of which is synced by then. After a failed fsync the kernel shows
-// what it has not written: so everything that was found in the log is written
-// once more, into the database.
+// holds, all of which is synced by then.
 func (s *Store) beginMark(r *LogReport) error {
-	first := *s.writer.position()
+	first := s.writer.position()
 	first.Relaxed = s.options.Durability == Relaxed
 	if r.Mark != nil {
 		first.turn = r.Mark.turn + 1
@@ -154,9 +171,6 @@ func (s *Store) beginMark(r *LogReport) error {
 		if wal.size > 0 {
 			s.log.Warn("another program reads the database: its log is emptied later", "log_bytes", wal.size)
 			first.Relaxed = first.Relaxed || r.Mark != nil && r.Mark.Relaxed
-			if err := s.syncLog(); err != nil {
-				return err
-			}
 		}
 	}
 	var err error
@@ -166,23 +180,9 @@ func (s *Store) beginMark(r *LogReport) error {
 	return s.options.disk.SyncDir(s.dir)
 }
 
-func (s *Store) syncLog() error {
-	f, err := s.options.disk.OpenFile(s.path+"-wal", os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("sync the log: %w", err)
-	}
-	return nil
-}
-
 // openBeside opens everything but the writer.
 func (s *Store) openBeside(ctx context.Context) (err error) {
-	if s.readers, err = sql.Open("sqlite", withVFS(readerDSN(s.path), s.options.vfs)); err != nil {
-		return fmt.Errorf("open the readers: %w", err)
-	}
-	if err := openReaders(ctx, s.readers, s.options.Readers); err != nil {
+	if s.readers, err = openConns(ctx, s.path, s.options, s.options.Readers); err != nil {
 		return fmt.Errorf("open the readers: %w", err)
 	}
 	if s.writer.judge, err = openJudge(ctx, s.path, s.options.vfs); err != nil {
@@ -191,13 +191,18 @@ func (s *Store) openBeside(ctx context.Context) (err error) {
 	if s.aside, err = openAside(ctx, s.path, s.options); err != nil {
 		return fmt.Errorf("open the connection for checkpoints: %w", err)
 	}
+	if s.unclean {
+		if s.scrubber, err = openConns(ctx, s.path, s.options, 1); err != nil {
+			return fmt.Errorf("open the connection for checks: %w", err)
+		}
+	}
 	if s.file, err = s.options.disk.OpenFile(s.path, os.O_RDONLY, 0); err != nil {
 		return fmt.Errorf("open the database to flush it: %w", err)
 	}
 	if s.files, err = statFiles(s.path); err != nil {
 		return err
 	}
-	if err := s.checkTail(ctx); err != nil {
+	if err := s.checkAtStart(ctx); err != nil {
 		return err
 	}
 	w := s.writer

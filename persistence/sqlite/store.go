@@ -57,8 +57,11 @@ type Options struct {
 	generationRows int    // of the indexes
 	disk           disk   // what is done to files past SQLite
 	vfs            string // name of the VFS of every connection; "" is SQLite's own
+	manual         bool   // no checkpointer: the test does its work
 	watchEvery     time.Duration
-	manual         bool // no checkpointer: the test does its work
+	tailRows       int // that are checked at every start
+
+	restoring bool // by Restore, which is not done
 }
 
 func (o Options) withDefaults() Options {
@@ -66,6 +69,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.tailRows = cmp.Or(o.tailRows, tailRows)
 	o.watchEvery = cmp.Or(o.watchEvery, watchTime)
 	if o.disk == nil {
 		o.disk = realDisk{}
@@ -89,6 +93,9 @@ type Store struct {
 	files  []watchedFile
 	mark   *markFile // guarded by turn
 	keeper *sql.DB   // while the store opens (start.go)
+
+	unclean  bool    // the store was not closed before
+	scrubber *sql.DB // of an unclean store (check.go)
 
 	indexes indexes
 	keys    idKeys
@@ -196,7 +203,7 @@ func (s *Store) noteCommit(at time.Time) error {
 	if s.options.Durability == Relaxed {
 		return nil
 	}
-	return s.mark.note(*s.writer.position())
+	return s.mark.note(s.writer.position())
 }
 
 // Ready returns nil while writes are taken, else the error of every write:
@@ -240,7 +247,7 @@ func (s *Store) settle() error {
 	if err != nil || wal.size > 0 {
 		return err
 	}
-	last := *s.writer.position()
+	last := s.writer.position()
 	last.Clean = true
 	if err := s.mark.note(last); err != nil {
 		return err
@@ -254,8 +261,10 @@ func (s *Store) settle() error {
 func (s *Store) release() error {
 	errs := []error{s.indexes.close()}
 	closeReaders := func() {
-		if s.readers != nil {
-			errs = append(errs, s.readers.Close())
+		for _, db := range []*sql.DB{s.readers, s.scrubber} {
+			if db != nil {
+				errs = append(errs, db.Close())
+			}
 		}
 	}
 	failed := s.failure.Load() != nil

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,31 +37,63 @@ type VerifyOptions struct {
 // to the end, an *InUseError that a process has the directory; what is wrong
 // with the data is in the report.
 func Verify(ctx context.Context, dir string, o VerifyOptions) (*VerifyReport, error) {
-	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
-	v := &verifier{
-		VerifyOptions: o, dir: dir, report: &VerifyReport{Dir: dir}, start: time.Now(),
-		topics: make(map[int64]*topicCheck),
-	}
 	lock, err := shareDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = lock.release() }() // nothing was written through it
+	return verifyLocked(ctx, dir, o)
+}
+
+// verifyLocked is Verify under the caller's lock.
+func verifyLocked(ctx context.Context, dir string, o VerifyOptions) (*VerifyReport, error) {
+	v := newVerifier(dir, o)
+	m, err := ReadManifest(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		v.find(FindingBackup, "%s", err)
+	default:
+		v.withLog = v.withLog && m.file(logFile) != nil
+	}
 	if err := v.run(ctx); err != nil {
 		return nil, fmt.Errorf("verify %s: %w", dir, err)
+	}
+	if m == nil || v.withLog {
+		if err := v.checkLog(); err != nil {
+			return nil, fmt.Errorf("verify %s: %w", dir, err)
+		}
+	}
+	if m != nil {
+		if err := v.checkBackup(m); err != nil {
+			return nil, fmt.Errorf("verify %s: %w", dir, err)
+		}
 	}
 	v.report.finish(time.Since(v.start))
 	return v.report, nil
 }
 
+func newVerifier(dir string, o VerifyOptions) *verifier {
+	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
+	return &verifier{
+		VerifyOptions: o, dir: dir, withLog: hasLog(filepath.Join(dir, databaseFile)),
+		report: &VerifyReport{Dir: dir}, start: time.Now(), topics: make(map[int64]*topicCheck),
+	}
+}
+
 // verifier is the state of one Verify.
 type verifier struct {
 	VerifyOptions
-	dir    string
-	db     *sql.DB
-	keys   idKeys
+	dir     string
+	withLog bool // the log belongs to the database
+	db      *sql.DB
+	keys    idKeys
+	// Seqs and transactions up to here may be missing: a loss was accepted.
+	floorSeq, floorBatch int64
+
 	report *VerifyReport
 	start  time.Time
+	read   bool // all of it: nothing was so damaged that it ended early
 
 	mu     sync.Mutex // guards report and topics while goroutines read
 	topics map[int64]*topicCheck
@@ -85,7 +118,7 @@ func (v *verifier) run(ctx context.Context) error {
 		v.find(FindingDatabase, "%s", err)
 		return nil
 	}
-	if v.db, err = openAtRest(path, v.Workers+1); err != nil {
+	if v.db, err = openAtRest(path, v.Workers+1, v.withLog); err != nil {
 		return err
 	}
 	defer func() { _ = v.db.Close() }() // it was only read
@@ -99,6 +132,7 @@ func (v *verifier) run(ctx context.Context) error {
 			return err
 		}
 	}
+	v.read = true
 	return nil
 }
 
@@ -110,19 +144,15 @@ var errPartUseless = errors.New("the database is damaged where everything begins
 // one by reading the log into an index of each connection's own memory. That
 // takes exclusive mode, and a VFS whose locks are none; the lock of the
 // directory is what keeps others away.
-func openAtRest(path string, conns int) (*sql.DB, error) {
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
-		return nil, fmt.Errorf("enable OFD locks: %w", err)
+func openAtRest(path string, conns int, withLog bool) (*sql.DB, error) {
+	if err := enableOFD(); err != nil {
+		return nil, err
 	}
-	options := commonOptions + "&mode=ro&_query_only=1"
-	switch info, err := os.Stat(path + "-wal"); {
-	case errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0:
-		options = "immutable=1&" + options
-	case err != nil:
-		return nil, fmt.Errorf("look for the log: %w", err)
-	default:
-		options = "vfs=unix-none&_pragma=locking_mode(exclusive)&" + options
+	options := "immutable=1&"
+	if withLog { // the mode comes first: another pragma may read
+		options = "vfs=unix-none&_pragma=locking_mode(exclusive)&"
 	}
+	options += commonOptions + "&mode=ro&_query_only=1"
 	db, err := sql.Open("sqlite", fileURI(path, options))
 	if err != nil {
 		return nil, err
@@ -130,6 +160,23 @@ func openAtRest(path string, conns int) (*sql.DB, error) {
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return db, nil
+}
+
+// hasLog reports whether a database has a log with something in it.
+func hasLog(path string) bool {
+	info, err := os.Stat(path + "-wal")
+	return err == nil && info.Size() > 0
+}
+
+// enableOFD makes the locks of this process belong to open files: with POSIX
+// locks, closing any other descriptor of the database file would silently drop
+// SQLite's own. Where the kernel has no such locks the library falls back by
+// itself.
+func enableOFD() error {
+	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
+		return fmt.Errorf("enable OFD locks: %w", err)
+	}
+	return nil
 }
 
 // isDamage reports whether err comes from the content of the files or from a
@@ -166,8 +213,8 @@ func (v *verifier) progress(part string, done, total int64) {
 
 // logBytes is the size of the log, 0 where there is none.
 func (v *verifier) logBytes() int64 {
-	info, err := os.Stat(filepath.Join(v.dir, databaseFile+"-wal"))
-	if err != nil {
+	info, err := os.Stat(filepath.Join(v.dir, logFile))
+	if err != nil || !v.withLog {
 		return 0
 	}
 	return info.Size()
@@ -178,6 +225,9 @@ func (v *verifier) checkStructure(ctx context.Context) error {
 	err := checkIdentity(ctx, v.db)
 	if err == nil {
 		v.keys, err = readKeys(ctx, v.db)
+	}
+	if err == nil {
+		v.floorSeq, v.floorBatch, err = readFloor(ctx, v.db)
 	}
 	if err != nil {
 		v.find(FindingDatabase, "%s", err)
@@ -215,6 +265,27 @@ func texts(ctx context.Context, db *sql.DB, query string) (all []string, err err
 		all = append(all, s)
 	}
 	return all, rows.Err()
+}
+
+// checkLog looks for transactions that the log has lost: those that it proves
+// itself, and those that the high-water mark has noted.
+func (v *verifier) checkLog() error {
+	r, err := AuditLog(v.dir)
+	if err != nil {
+		return err
+	}
+	v.report.LogBytes, v.report.LogTransactions = r.Bytes, r.Commits
+	var found *Mark
+	if v.read {
+		found = &Mark{
+			Batch: max(v.report.LastBatch, v.floorBatch), Seq: max(v.report.LastSeq, v.floorSeq), Repeats: v.report.Duplicates,
+			database: v.keys.stamp(0),
+		}
+	}
+	if _, err := checkLoss(v.dir, &r, found, Options{}); err != nil {
+		v.find(FindingLog, "%s", err)
+	}
+	return nil
 }
 
 // checkPages has SQLite look at the structure of all its pages.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -89,6 +90,15 @@ func sumOf(numbers ...int64) uint64 {
 
 func (t *topicCheck) sum() uint64 {
 	return rowindex.EntrySum(xxhash.Sum64String(t.name), int64(sumOf(t.id, t.unique, t.duplicates, t.conflicts, t.firstSeen, t.lastSeen)))
+}
+
+// eventSum condenses an event, given its checksum.
+func eventSum(seq, checksum int64) uint64 { return rowindex.EntrySum(uint64(checksum), seq) }
+
+// addSum adds to a sum of a Content.
+func addSum(hexadecimal string, sum uint64) string {
+	before, _ := strconv.ParseUint(hexadecimal, 16, 64) // "" is 0; another one fails the comparison
+	return hexSum(before + sum)
 }
 
 func hexSum(sum uint64) string { return fmt.Sprintf("%016x", sum) }

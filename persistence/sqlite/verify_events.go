@@ -259,6 +259,10 @@ func (r *eventReader) missing(first, last int64) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if last <= r.floorSeq {
+		r.report.AcceptedMissing += last - first + 1
+		return
+	}
 	example := fmt.Sprintf("seq %d", first)
 	if last > first {
 		example = fmt.Sprintf("seq %d to %d", first, last)
@@ -282,7 +286,7 @@ func (r *eventReader) row(c *eventChunk, row *eventRow, sum int64) {
 	}
 	c.sums[idColumn] += rowindex.EntrySum(key, row.seq)
 	c.sums[topicColumn] += rowindex.EntrySum(uint64(row.topic), row.seq)
-	c.content += rowindex.EntrySum(uint64(sum), row.seq)
+	c.content += eventSum(row.seq, sum)
 
 	topic := r.verifier.topics[row.topic] // the map does not change any more
 	if topic == nil {

@@ -62,12 +62,12 @@ func verified(t testing.TB, dir string) *VerifyReport {
 	return r
 }
 
-// fingerprints of all files below dir.
+// fingerprints of all files below dir but the lock file, which has the time in it.
 func fingerprints(t testing.TB, dir string) map[string][32]byte {
 	t.Helper()
 	sums := make(map[string][32]byte)
 	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+		if err != nil || e.IsDir() || e.Name() == lockFile {
 			sums[path] = [32]byte{}
 			return err
 		}
@@ -164,6 +164,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		}
 	}
 	segment, tallies := events("events-000000000257-000000000512.seg"), events("duplicates-000000000001-000000000256.seg")
+	sound := filled(t)
 	for name, tc := range map[string]struct {
 		spoil func(t *testing.T, dir string)
 		finds []FindingKind
@@ -304,7 +305,9 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := filled(t)
+			dir := t.TempDir()
+			require.NoError(t, os.CopyFS(dir, os.DirFS(sound)))
+			require.NoError(t, os.Remove(filepath.Join(dir, markName))) // it would find some of this, too
 			tc.spoil(t, dir)
 			r := verified(t, dir)
 			var kinds []FindingKind
@@ -318,6 +321,65 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			require.Contains(t, strings.Join(all, "\n"), tc.says)
 		})
 	}
+}
+
+func TestVerifyFindsALogThatLostTransactions(t *testing.T) {
+	sound := filled(t)
+	for name, spoil := range map[string]func(t *testing.T, dir, log string, size int64){
+		"a log cut off, by the mark": func(t *testing.T, _, log string, size int64) {
+			require.NoError(t, os.Truncate(log, size/2))
+		},
+		"no log, by the mark": func(t *testing.T, _, log string, _ int64) {
+			require.NoError(t, os.Remove(log))
+		},
+		"a flipped bit, by the log itself": func(t *testing.T, dir, log string, size int64) {
+			require.NoError(t, os.Remove(filepath.Join(dir, markName)))
+			flip(t, log, size/3)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.CopyFS(dir, os.DirFS(sound)))
+			log := filepath.Join(dir, logFile)
+			info, err := os.Stat(log)
+			require.NoError(t, err)
+			spoil(t, dir, log, info.Size())
+			before := fingerprints(t, dir)
+			r := verified(t, dir)
+			require.NotEmpty(t, r.Findings)
+			require.Equal(t, FindingLog, r.Findings[0].Kind)
+			require.Contains(t, r.Findings[0].Examples[0], "acknowledged events are missing")
+			require.Equal(t, before, fingerprints(t, dir))
+		})
+	}
+}
+
+// TestEventsWhoseLossWasAcceptedAreNotMissing: their numbers are not given again.
+func TestEventsWhoseLossWasAcceptedAreNotMissing(t *testing.T) {
+	dir, place := filled(t), filepath.Join(t.TempDir(), "b")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, indexFolder)))
+	require.NoError(t, os.Remove(filepath.Join(dir, logFile)))
+	_, err := Open(t.Context(), dir, Options{})
+	var loss *LossError
+	require.ErrorAs(t, err, &loss)
+	s := openTest(t, dir, Options{AcceptLoss: loss.ID})
+	appendRepeated(t, s, 5000, 100)
+	require.NoError(t, s.Close())
+	r := verified(t, dir)
+	require.Empty(t, r.Findings)
+	require.EqualValues(t, 1300, r.LastSeq)
+	require.EqualValues(t, 1300, r.Events+r.AcceptedMissing)
+	require.Positive(t, r.AcceptedMissing)
+
+	backup := backedUp(t, dir, place, BackupOptions{page: 64})
+	require.Equal(t, r.Content, backup.Manifest.Content)
+	restored := filepath.Join(t.TempDir(), "data")
+	_, err = Restore(t.Context(), place, restored, RestoreOptions{})
+	require.NoError(t, err)
+	require.Equal(t, r.Content, verified(t, restored).Content)
+	damage(t, dir, `delete from events where seq = 1250`)
+	_, err = Backup(t.Context(), dir, filepath.Join(t.TempDir(), "b"), BackupOptions{})
+	require.ErrorContains(t, err, "the events 1250 to 1250 are missing")
 }
 
 // flip flips a bit of a byte in a file.

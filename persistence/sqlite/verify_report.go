@@ -76,7 +76,13 @@ type VerifyReport struct {
 	IndexFiles   int   `json:"index_files"`
 	IndexEntries int64 `json:"index_entries"`
 
-	DatabaseBytes int64 `json:"database_bytes"`
+	// AcceptedMissing is how many seqs have no row since their loss was accepted
+	// (Options.AcceptLoss).
+	AcceptedMissing int64 `json:"accepted_missing"`
+
+	DatabaseBytes   int64 `json:"database_bytes"`
+	LogBytes        int64 `json:"log_bytes"`
+	LogTransactions int64 `json:"log_transactions"` // in the log, not in the database yet
 
 	// Content sums up the rows of the events and of the counts, whatever files
 	// they lie in; "" when they could not be read.

@@ -120,8 +120,8 @@ func (w *writer) restore(ctx context.Context) error {
 }
 
 // position is how far the database has come.
-func (w *writer) position() *Mark {
-	return &Mark{Batch: w.lastBatch, Seq: w.lastSeq, Repeats: w.repeats, At: w.lastAt, database: w.keys.stamp(0)}
+func (w *writer) position() Mark {
+	return Mark{Batch: w.lastBatch, Seq: w.lastSeq, Repeats: w.repeats, At: w.lastAt, database: w.keys.stamp(0)}
 }
 
 const eventColumnCount = 10

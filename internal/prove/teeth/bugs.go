@@ -21,12 +21,15 @@ var bugs = []bug{
 		Edits: []edit{{
 			"persistence/sqlite/writer.go",
 			`	if err := sqlTx.Commit(); err != nil {
-		_ = sqlTx.Rollback() // as above
 		return sekali.Appended{}, fmt.Errorf("commit: %w", err)
 	}
 `,
 			`	go sqlTx.Commit()
 `,
+		}, {
+			"persistence/sqlite/writer.go",
+			"	defer func() { _ = sqlTx.Rollback() }()\n",
+			"",
 		}},
 		Tests: []tests{{"apptest", "Kill"}},
 	},
@@ -102,7 +105,7 @@ var bugs = []bug{
 	{
 		Name: "posix-locks", Is: "the database is opened and closed in the process while SQLite's locks are of the kind that this drops",
 		Edits: []edit{
-			{"persistence/sqlite/store.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
+			{"persistence/sqlite/start.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
 		},
 		Tests: []tests{{"persistence/sqlite", "."}, {"apptest", "Fault07"}},
 	},
