@@ -74,6 +74,14 @@ func (d *disk) unmount() {
 	}, patience, shortly, "%s stays busy", d.dir)
 }
 
+// discard unmounts the file system and gives its space back before the test
+// ends.
+func (d *disk) discard() {
+	d.t.Helper()
+	d.unmount()
+	require.NoError(d.t, os.RemoveAll(d.image))
+}
+
 // cutPower takes the power away from the disk, and lets it come back when the
 // process p is gone: what p wrote and the disk did not yet get is lost. The
 // process is stopped before, so that no fsync is on its way: one that returns

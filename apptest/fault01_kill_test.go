@@ -26,6 +26,7 @@ func TestFault01KillUnderLoad(t *testing.T) {
 	total := &killed{random: rand.New(rand.NewPCG(seed, 1)), seed: seed, points: make(map[string]int)}
 	for total.kills() < kills {
 		total.oneDirectory(t, min(kills-total.kills(), 100))
+		prove.Progress(t, total.kills(), kills, "kills")
 	}
 	require.Greater(t, total.acked, 50*kills, "a load worth the name")
 	slices.Sort(total.ready)
@@ -83,6 +84,7 @@ func (k *killed) oneDirectory(t *testing.T, n int) {
 	l.requireGrown(s)
 	k.acked += l.acked
 	s.kill()
+	require.NoError(t, os.RemoveAll(dir)) // a release run fills many
 }
 
 // start starts the server and notes how long it takes until it serves.

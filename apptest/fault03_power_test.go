@@ -30,6 +30,7 @@ func TestFault03PowerLossOnARealFileSystem(t *testing.T) {
 			n := prove.Count(t, "cuts", 2, 200)
 			for power.done < n {
 				power.oneDisk(t, kind, min(n-power.done, 20))
+				prove.Progress(t, power.done, n, "cuts")
 			}
 			prove.Report(t, prove.Result{Row: 3, Seed: seed, Figures: []prove.Figure{
 				{Name: "cuts", Value: float64(power.done)},
@@ -69,7 +70,7 @@ func (p *powerCuts) oneDisk(t *testing.T, kind string, n int) {
 	l.requireGrown(s)
 	p.acked += l.acked
 	s.kill()
-	d.unmount()
+	d.discard()
 }
 
 func (p *powerCuts) start(t *testing.T, data string, args ...string) *server {

@@ -25,6 +25,7 @@ func TestFault05DiskFull(t *testing.T) {
 			n := prove.Count(t, "full-cycles", 2, 50)
 			for full.cycles < n {
 				full.oneDisk(t, kind, min(n-full.cycles, 5))
+				prove.Progress(t, full.cycles, n, "cycles")
 			}
 			prove.Report(t, prove.Result{Row: 5, Seed: seed, Figures: []prove.Figure{
 				{Name: "cycles", Value: float64(full.cycles)},
@@ -51,7 +52,7 @@ var whileFull = loadOptions{senders: 16, goOn: []sekali.Code{sekali.CodeStorageF
 // oneDisk fills and frees one disk n times.
 func (f *fullDisks) oneDisk(t *testing.T, kind string, n int) {
 	t.Helper()
-	d, l := newDisk(t, 5, kind, 500), newLedger()
+	d, l := newDisk(t, 5, kind, 300), newLedger()
 	data := filepath.Join(d.dir, "data")
 	s := startServer(t, data)
 	for range n {
@@ -67,7 +68,7 @@ func (f *fullDisks) oneDisk(t *testing.T, kind string, n int) {
 	l.requireSound(s)
 	f.acked += l.acked
 	s.kill()
-	d.unmount()
+	d.discard()
 }
 
 // cycle fills the disk under load until many requests were refused, then frees
@@ -98,7 +99,7 @@ func (f *fullDisks) cycle(t *testing.T, d *disk, s *server, l *ledger) {
 // TestFault05ControlADiskWithRoomRefusesNothing shows that the refusals come
 // from the lack of space, and that freeing it is what ends them.
 func TestFault05ControlADiskWithRoomRefusesNothing(t *testing.T) {
-	d, l := newDisk(t, 5, "tmpfs", 500), newLedger()
+	d, l := newDisk(t, 5, "tmpfs", 300), newLedger()
 	s := startServer(t, filepath.Join(d.dir, "data"))
 	run := startLoad(s, l, whileFull)
 	run.waitAnswers(t, 500)

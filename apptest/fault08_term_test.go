@@ -24,6 +24,7 @@ func TestFault08TermUnderFullLoad(t *testing.T) {
 	for n := range terms {
 		if n%50 == 49 {
 			dir, l = t.TempDir(), newLedger()
+			prove.Progress(t, n, terms, "stops")
 		}
 		s := startServer(t, dir)
 		l.requireGrown(s)

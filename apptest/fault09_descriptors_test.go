@@ -42,6 +42,7 @@ func TestFault09NoDescriptorsLeft(t *testing.T) {
 			require.Equal(t, http.StatusOK, reader.status(path), path)
 		}
 		stop()
+		reader.client.CloseIdleConnections()
 		floods++
 		requireNewConnection(t, s)
 	}
@@ -82,7 +83,7 @@ func flood(t testing.TB, s *server, n int) (stop func()) {
 	}
 }
 
-// kept is one connection that the server has accepted.
+// kept is one connection that the server has accepted. The test closes it.
 type kept struct {
 	t      testing.TB
 	url    string
@@ -91,9 +92,7 @@ type kept struct {
 
 func keptConnection(t testing.TB, s *server) *kept {
 	t.Helper()
-	transport := &http.Transport{MaxConnsPerHost: 1}
-	t.Cleanup(transport.CloseIdleConnections)
-	k := &kept{t: t, url: s.url, client: &http.Client{Transport: transport, Timeout: patience}}
+	k := &kept{t: t, url: s.url, client: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: patience}}
 	require.Equal(t, http.StatusOK, k.status("/healthz"))
 	return k
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +50,9 @@ type cappedServers struct {
 // memory: after two million events another one starts.
 func (c *cappedServers) oneServer(t *testing.T, group *memoryGroup) {
 	t.Helper()
-	l := newLedger()
-	s := served(t, group.launch(t, "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--log-format", "json"))
-	run := startLoad(s, l, squeezed(c.seed+uint64(c.rounds)))
+	dir, l := t.TempDir(), newLedger()
+	s := served(t, group.launch(t, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--log-format", "json"))
+	run := startLoad(s, l, squeezed(t, c.seed+uint64(c.rounds)))
 	for first := c.rounds; c.rounds == first || time.Now().Before(c.end) && run.stored.Load() < 2_000_000; c.rounds++ {
 		stop := endlessBodies(t, s, 500)
 		run.waitStored(t, run.stored.Load()+1000)
@@ -64,11 +65,13 @@ func (c *cappedServers) oneServer(t *testing.T, group *memoryGroup) {
 	c.acked += l.acked
 	c.refused += run.refused(sekali.CodeOverloaded)
 	s.kill()
+	require.NoError(t, os.RemoveAll(dir)) // a release run fills many
 }
 
 // squeezed senders go on when they are refused for lack of room or time.
-func squeezed(seed uint64) loadOptions {
-	return loadOptions{seed: seed, batch: 500, goOn: []sekali.Code{sekali.CodeOverloaded, sekali.CodeTopicOverloaded, sekali.CodeTimeout}}
+func squeezed(t testing.TB, seed uint64) loadOptions {
+	t.Helper()
+	return loadOptions{seed: seed, batch: prove.Count(t, "squeeze-batch", 200, 500), goOn: []sekali.Code{sekali.CodeOverloaded, sekali.CodeTopicOverloaded, sekali.CodeTimeout}}
 }
 
 // endlessBodies opens n connections that announce a body of 4 MiB and send
@@ -105,7 +108,7 @@ func TestFault09ControlLessMemoryThanItNeeds(t *testing.T) {
 	within(patience, func() bool { return p.ended() || findLine(p.stderr.String(), "serving") != nil })
 	if !p.ended() {
 		s := served(t, p)
-		options := squeezed(1)
+		options := squeezed(t, 1)
 		options.goOn = append(options.goOn, sekali.CodeStorageFailed, sekali.CodeStorageBusy)
 		run := startLoad(s, newLedger(), options)
 		defer endlessBodies(t, s, 500)()

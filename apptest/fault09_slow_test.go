@@ -22,7 +22,7 @@ func TestFault09SlowDisk(t *testing.T) {
 	seed, l := prove.Seed(t), newLedger()
 	s := startServer(t, t.TempDir(), "--request-timeout", "500ms",
 		"--max-batch-events", "500", "--max-topic-in-flight-events", "2000", "--max-in-flight-events", "4000")
-	run := startLoad(s, l, squeezed(seed))
+	run := startLoad(s, l, squeezed(t, seed))
 	run.waitAnswers(t, 200)
 	before := memoryOf(t, s.pid(), "VmHWM")
 	rounds, goroutines, end := 0, int64(0), time.Now().Add(squeezeTime(t))

@@ -2,6 +2,7 @@ package apptest_test
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestFault13ABadNetwork(t *testing.T) {
 	total := badNetwork{had: make(map[string]int)}
 	for total.answers < requests {
 		total.oneServer(t, seed+uint64(total.answers), min(requests-total.answers, 500_000))
+		prove.Progress(t, int(total.answers), int(requests), "requests")
 	}
 	figures := []prove.Figure{
 		{Name: "requests answered", Value: float64(total.answers)},
@@ -48,7 +50,8 @@ type badNetwork struct {
 // oneServer has one server answer n requests through a bad network.
 func (b *badNetwork) oneServer(t *testing.T, seed uint64, n int64) {
 	t.Helper()
-	s, l := startServer(t, t.TempDir()), newLedger()
+	dir, l := t.TempDir(), newLedger()
+	s := startServer(t, dir)
 	run, network := throughBadNetwork(t, s, l, loadOptions{seed: seed, batch: 10, persistent: true})
 	for answers := int64(0); answers < n; answers = min(n, answers+1000) { // each step in its time
 		run.waitAnswers(t, answers)
@@ -58,6 +61,7 @@ func (b *badNetwork) oneServer(t *testing.T, seed uint64, n int64) {
 	require.Empty(t, l.unknown(), "everything was answered in the end")
 	l.requireSound(s)
 	s.kill()
+	require.NoError(t, os.RemoveAll(dir)) // a release run fills many
 
 	b.answers += run.answers.Load()
 	b.unanswered += run.unanswered.Load()

@@ -55,6 +55,12 @@ func Seed(t testing.TB) uint64 {
 // started has the time of each test's Seed, by name.
 var started sync.Map
 
+// Progress logs how far a long test has come, such as "300 of 1000 kills".
+func Progress(t testing.TB, done, total int, what string) {
+	t.Helper()
+	t.Logf("progress: %d of %d %s", done, total, what)
+}
+
 // Result is what a fault test found.
 type Result struct {
 	Row     int      `json:"row"` // of docs/faults.md

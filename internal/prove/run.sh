@@ -33,7 +33,7 @@ say() { echo "prove: $(date +%H:%M:%S) $*"; }
 prove() {
 	local log="$out/${2//\//-}.log"
 	PROVE=release PROVE_OUT="$out" go test -count=1 -timeout 48h -run "$pattern" -v "$1" 2>&1 | tee "$log" |
-		{ grep --line-buffered -E '^(=== RUN|\s*--- |ok|FAIL|panic)|: (row [0-9]+|repeat with)' || true; }
+		{ grep --line-buffered -E '^(=== RUN +[^/]+$|--- |ok|FAIL|panic)|--- FAIL|: (row [0-9]+:|repeat with|progress:)' || true; }
 	return "${PIPESTATUS[0]}"
 }
 
