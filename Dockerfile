@@ -47,8 +47,8 @@ COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 
 # A container is reached from outside or not at all, so the image listens on
-# every address and says so by name. Publish the port with care: there are no
-# keys.
+# every address and says so by name. Publish the port with care until there
+# is a key (docker exec NAME /sekali keys create): from then on all need one.
 ENV SEKALI_LISTEN=0.0.0.0:8080 \
     SEKALI_DATA_DIR=/data \
     SEKALI_ALLOW_ANONYMOUS=true

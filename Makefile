@@ -18,7 +18,7 @@ TEST_FLAGS  ?= -race -shuffle=on -timeout 20m
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-tools unit check fmt format vet lint generated tidy generate fuzz bench benchcmp bench-peers loadtest goals image clean
+.PHONY: help build run test test-tools states unit prove prove-teeth check fmt format vet lint generated tidy generate fuzz bench benchcmp bench-peers loadtest goals image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -29,15 +29,28 @@ build: ## build bin/sekali, a static binary
 run: build ## build the server and start it on 127.0.0.1:8080 with ./data
 	bin/sekali serve
 
-test: test-tools ## install what the tests need, and run them all with the race detector
+test: test-tools states ## install what the tests need, and run them all with the race detector
 	$(GO) test $(TEST_FLAGS) ./...
 	cd $(PEERS_MODULE) && $(GO) test $(TEST_FLAGS) ./...
 
 test-tools:
 	@apptest/install.sh
 
+# These open tens of thousands of stores. The race detector makes that twenty times
+# slower, so with it there are some hundreds.
+states: ## check crash states, injected I/O errors and damaged files without the race detector
+	$(GO) test -timeout 20m -run '^TestFault0[246]' ./persistence/sqlite
+
 unit: ## run the tests without the container
 	$(GO) test $(TEST_FLAGS) $$($(GO) list ./... | grep -v apptest/container)
+
+# The tests of faults run in `make test`, too, for minutes. The script has the
+# defaults of its variables.
+prove: test-tools ## the fault tests as for a release, hours (ROWS="1 3" OUT=folder); results in docs/faults.md
+	internal/prove/run.sh
+
+prove-teeth: ## plant twelve known bugs, one after the other: the tests must catch each (BUG=name for one)
+	$(GO) run ./internal/prove/teeth -bug '$(BUG)'
 
 check: fmt vet lint generated tidy ## format, vet, lint, generated files and go.mod are in order
 

@@ -13,8 +13,11 @@ type Code string
 // protocol (malformed, not_found and so on).
 const (
 	CodeInvalidEvent    Code = "invalid_event"
+	CodeUnauthorized    Code = "unauthorized"
+	CodeForbidden       Code = "forbidden"
 	CodeNotFound        Code = "not_found"
 	CodeTopicOverloaded Code = "topic_overloaded"
+	CodeRateLimited     Code = "rate_limited"
 	CodeOverloaded      Code = "overloaded"
 	CodeTimeout         Code = "commit_timeout"
 	CodeShuttingDown    Code = "shutting_down"

@@ -21,6 +21,7 @@ type topicEntry struct {
 
 	// Guarded by admission.mu.
 	inFlight   int       // events admitted and not answered
+	bytes      int64     // their sizes
 	lastUsed   time.Time // when inFlight fell to 0
 	prev, next *topicEntry
 }
@@ -31,7 +32,7 @@ type topicEntry struct {
 // nothing can raise it, because stopping loses what is queued.
 type admission struct {
 	maxEvents, maxTopicEvents int
-	maxBytes                  int64
+	maxBytes, maxTopicBytes   int64
 
 	tooManyEvents, tooManyBytes *sekali.Error
 	// full is the error of the last refusal while there is hardly any room: then
@@ -49,7 +50,7 @@ type admission struct {
 
 func newAdmission(o Options) *admission {
 	a := &admission{
-		maxEvents: o.MaxInFlightEvents, maxTopicEvents: o.MaxTopicInFlightEvents, maxBytes: o.MaxInFlightBytes,
+		maxEvents: o.MaxInFlightEvents, maxTopicEvents: o.MaxTopicInFlightEvents, maxBytes: o.MaxInFlightBytes, maxTopicBytes: o.MaxTopicInFlightBytes,
 		tooManyEvents: overloaded("events", int64(o.MaxInFlightEvents)), tooManyBytes: overloaded("bytes", o.MaxInFlightBytes),
 		topics: make(map[string]*topicEntry), drained: make(chan struct{}),
 	}
@@ -75,8 +76,8 @@ func (a *admission) admit(parts []ingestPart) *sekali.Error {
 	for i := range parts {
 		p := &parts[i]
 		p.topic = a.topics[p.name()]
-		if p.topic != nil && p.topic.inFlight+p.len() > a.maxTopicEvents {
-			return topicOverloaded(p.topic.name, a.maxTopicEvents)
+		if err := a.checkTopic(p); err != nil {
+			return err
 		}
 	}
 	for i := range parts {
@@ -85,6 +86,19 @@ func (a *admission) admit(parts []ingestPart) *sekali.Error {
 	request.unreleased = len(parts)
 	a.events += events
 	a.bytes += bytes
+	return nil
+}
+
+// checkTopic returns the error to refuse a part with, which is not yet counted.
+// The caller holds mu.
+func (a *admission) checkTopic(p *ingestPart) *sekali.Error {
+	switch t := p.topic; {
+	case t == nil:
+	case t.inFlight+p.len() > a.maxTopicEvents:
+		return topicOverloaded(t.name, "events", int64(a.maxTopicEvents))
+	case t.bytes+p.bytes > a.maxTopicBytes:
+		return topicOverloaded(t.name, "bytes", a.maxTopicBytes)
+	}
 	return nil
 }
 
@@ -110,14 +124,14 @@ func overloaded(unit string, limit int64) *sekali.Error {
 	}
 }
 
-func topicOverloaded(topic string, limit int) *sekali.Error {
+func topicOverloaded(topic, unit string, limit int64) *sekali.Error {
 	return &sekali.Error{
 		Code: sekali.CodeTopicOverloaded, RetryAfter: time.Second,
-		Message: fmt.Sprintf("topic %q has its limit of %d events in flight; send the request again, with the same ids, after the time in Retry-After", topic, limit),
+		Message: fmt.Sprintf("topic %q has its limit of %d %s in flight; send the request again, with the same ids, after the time in Retry-After", topic, limit, unit),
 	}
 }
 
-// use raises the in-flight count of a part's topic. The caller holds mu.
+// use raises what a part's topic has in flight. The caller holds mu.
 func (a *admission) use(p *ingestPart) {
 	if p.topic == nil {
 		// The name must not hold the rest of its request in memory.
@@ -126,6 +140,7 @@ func (a *admission) use(p *ingestPart) {
 	}
 	p.topic.unlink()
 	p.topic.inFlight += p.len()
+	p.topic.bytes += p.bytes
 }
 
 // release gives back an answered part. Its request stays in memory as a whole,
@@ -142,6 +157,7 @@ func (a *admission) release(p *ingestPart) {
 		}
 	}
 	p.topic.inFlight -= p.len()
+	p.topic.bytes -= p.bytes
 	if p.topic.inFlight == 0 {
 		p.topic.lastUsed = time.Now()
 		p.topic.linkBefore(&a.idle)

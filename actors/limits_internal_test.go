@@ -26,6 +26,8 @@ func TestSystemRefusesWhatIsOverItsLimitsAndTakesNothingOfIt(t *testing.T) {
 		{"events of the node", Options{MaxInFlightEvents: 10, MaxTopicInFlightEvents: 10}, batch("b", 3), sekali.CodeOverloaded},
 		{"bytes of the node", Options{MaxInFlightBytes: 3000}, batch("b", 4), sekali.CodeOverloaded},
 		{"events of the topic", Options{MaxTopicInFlightEvents: 10}, batch("a", 3), sekali.CodeTopicOverloaded},
+		{"bytes of the topic", Options{MaxTopicInFlightBytes: 3000}, batch("a", 4), sekali.CodeTopicOverloaded},
+		{"bytes of one topic of several", Options{MaxTopicInFlightBytes: 3000}, append(batch("b", 1), batch("a", 4)...), sekali.CodeTopicOverloaded},
 		{"one topic of several", Options{MaxTopicInFlightEvents: 10}, append(batch("b", 1), batch("a", 3)...), sekali.CodeTopicOverloaded},
 	}
 	for _, c := range cases {
@@ -45,6 +47,9 @@ func TestSystemRefusesWhatIsOverItsLimitsAndTakesNothingOfIt(t *testing.T) {
 			page, err := store.Events(t.Context(), sekali.EventsQuery{Limit: 100})
 			require.NoError(t, err)
 			require.Len(t, page.Events, 8, "nothing of the refused request is stored")
+			s.admission.mu.Lock()
+			require.Zero(t, s.admission.topics["a"].bytes, "all is given back")
+			s.admission.mu.Unlock()
 			_, err = s.Ingest(t.Context(), c.second)
 			require.NoError(t, err, "there is room again")
 		})

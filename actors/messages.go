@@ -16,6 +16,7 @@ type ingestPart struct {
 	request *ingestRequest
 	topic   *topicEntry
 	slots   []int32 // which events of the request are its own; nil: all of them
+	bytes   int64   // the sizes of its events
 
 	// Only the topic's core uses these.
 	undecided int           // events without a fate

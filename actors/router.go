@@ -20,11 +20,42 @@ type routerActor struct {
 	admission *admission
 	topics    *actor.Props
 	maxActive int
-	spawned   uint64
+	names     actorNames
 }
 
 func newRouterActor(log *slog.Logger, a *admission, topics *actor.Props, maxActive int) actor.Actor {
 	return &routerActor{log: log, admission: a, topics: topics, maxActive: maxActive}
+}
+
+// actorNames gives topic actors names that are never used twice: a message for
+// a stopped one must not reach another.
+//
+// The library keeps names in 32,768 maps, by their hash, and a map keeps its
+// memory when it is empty again: names drawn evenly would hold 9 MB for ever as
+// soon as there were enough of them. So only those numbers are used whose names
+// fall into a sixteenth of the maps.
+type actorNames struct {
+	used    uint64
+	buckets map[any]bool // the first map of each bucket that is used
+}
+
+const usedBuckets = 64 // of 1,024
+
+// next returns a name for a child of parent.
+func (n *actorNames) next(registry *actor.ProcessRegistryValue, parent *actor.PID) string {
+	if n.buckets == nil {
+		n.buckets = make(map[any]bool, usedBuckets)
+		for _, bucket := range registry.LocalPIDs.LocalPIDs[:usedBuckets] {
+			n.buckets[bucket[0]] = true
+		}
+	}
+	for {
+		n.used++
+		name := "topic-" + strconv.FormatUint(n.used, 10)
+		if n.buckets[registry.LocalPIDs.GetBucket(parent.Id + "/" + name)[0]] {
+			return name
+		}
+	}
 }
 
 // Receive implements actor.Actor.
@@ -58,8 +89,7 @@ func (r *routerActor) routeIngest(ctx actor.Context, request *ingestRequest) {
 }
 
 func (r *routerActor) spawn(ctx actor.Context, e *topicEntry) bool {
-	r.spawned++
-	pid, err := ctx.SpawnNamed(r.topics, "topic-"+strconv.FormatUint(r.spawned, 10))
+	pid, err := ctx.SpawnNamed(r.topics, r.names.next(ctx.ActorSystem().ProcessRegistry, ctx.Self()))
 	if err != nil {
 		r.log.Error("cannot spawn a topic actor", "error", err)
 		return false

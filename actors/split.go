@@ -17,6 +17,7 @@ func newIngestRequest(events []sekali.Event) *ingestRequest {
 		oneTopic = oneTopic && events[i].Topic == events[0].Topic
 		r.bytes += int64(events[i].Size())
 	}
+	r.whole[0].bytes = r.bytes
 	if !oneTopic {
 		r.split()
 	}
@@ -46,7 +47,9 @@ func (r *ingestRequest) split() {
 		slots = slots[count:]
 	}
 	for i, at := range partOf {
-		r.parts[at].slots = append(r.parts[at].slots, int32(i))
+		p := &r.parts[at]
+		p.slots = append(p.slots, int32(i))
+		p.bytes += int64(r.events[i].Size())
 	}
 }
 

@@ -28,6 +28,9 @@ type Options struct {
 	// MaxTopicInFlightEvents bounds the events of one topic in flight (default
 	// 20,000); beyond it CodeTopicOverloaded.
 	MaxTopicInFlightEvents int
+	// MaxTopicInFlightBytes bounds their memory (default 160 MiB); beyond it
+	// CodeTopicOverloaded.
+	MaxTopicInFlightBytes int64
 	// TopicIdleTimeout is the time after which an unused topic's actor is
 	// stopped and its memory freed (default 1 minute).
 	TopicIdleTimeout time.Duration
@@ -47,6 +50,7 @@ func (o Options) withDefaults() Options {
 	o.MaxInFlightEvents = cmp.Or(o.MaxInFlightEvents, 30_000)
 	o.MaxInFlightBytes = cmp.Or(o.MaxInFlightBytes, 256<<20)
 	o.MaxTopicInFlightEvents = cmp.Or(o.MaxTopicInFlightEvents, 20_000)
+	o.MaxTopicInFlightBytes = cmp.Or(o.MaxTopicInFlightBytes, 160<<20)
 	o.TopicIdleTimeout = cmp.Or(o.TopicIdleTimeout, time.Minute)
 	o.MaxActiveTopics = cmp.Or(o.MaxActiveTopics, 10_000)
 	o.SeenCacheEntries = cmp.Or(o.SeenCacheEntries, 131_072)
@@ -178,8 +182,8 @@ func (s *System) startSweeper(idle time.Duration) (stop func()) {
 //
 // Next: [admission.admit], then [topicActor.acceptIngest].
 func (s *System) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.Result, error) {
-	if s.committer.hasFailed() { // also for ids that memory would know
-		return nil, sekali.ErrStorageFailed
+	if err := s.storeReady(); err != nil { // also for ids that memory would know
+		return nil, err
 	}
 	request := newIngestRequest(events)
 	if err := s.admission.admit(request.parts); err != nil {
@@ -244,11 +248,24 @@ func (s *System) Events(ctx context.Context, q sekali.EventsQuery) (sekali.Event
 
 // Ready returns nil while events are taken, else the error that says why not.
 func (s *System) Ready() error {
-	if s.committer.hasFailed() {
-		return sekali.ErrStorageFailed
+	if err := s.storeReady(); err != nil {
+		return err
 	}
 	if s.closing.Load() {
 		return sekali.ErrShuttingDown
+	}
+	return nil
+}
+
+// storeReady returns the error of every write at this moment, or nil. A store
+// may know of it before the next write does: that it has failed beside one, or
+// that its disk is full.
+func (s *System) storeReady() error {
+	if s.committer.hasFailed() {
+		return sekali.ErrStorageFailed
+	}
+	if store, ok := s.store.(interface{ Ready() error }); ok {
+		return store.Ready()
 	}
 	return nil
 }

@@ -83,8 +83,7 @@ func TestRelaxedDurabilityIsSaidInTheLogAndInTheAnswers(t *testing.T) {
 func TestASecondTermStopsAtOnceAndLosesNothing(t *testing.T) {
 	dir, l := t.TempDir(), newLedger()
 	s := startServer(t, dir, "--shutdown-timeout", "5m", "--read-timeout", "5m")
-	e := event("t", "1")
-	l.ack(&e, s.publish(e)[0].Seq)
+	l.publishNew(s, 1)
 
 	// A sender in the middle of its request holds the first shutdown up.
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

@@ -84,20 +84,3 @@ func event(topic, id string) sekali.Event {
 		Payload: fmt.Appendf(nil, `{"id": %q, "n": 9007199254740993}`, id),
 	}
 }
-
-func encode(t testing.TB, events ...sekali.Event) []byte {
-	t.Helper()
-	body := []byte{'['}
-	for i := range events {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		var err error
-		body, err = client.AppendEvent(body, &events[i])
-		require.NoError(t, err)
-	}
-	if len(events) == 1 {
-		return body[1:] // the bare object, as single senders write it
-	}
-	return append(body, ']')
-}

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +17,9 @@ import (
 type Options struct {
 	// APIKey is sent as a bearer token; "" sends none.
 	APIKey string
+	// RootCAs are the authorities to trust for https instead of the system's;
+	// nil stands for those. It is not used with an HTTPClient.
+	RootCAs *x509.CertPool
 	// HTTPClient replaces the client's own. It should not follow redirects and
 	// must not retry by itself.
 	HTTPClient *http.Client
@@ -56,7 +61,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxBatchBytes, 1<<20)
 	setDefault(&o.UserAgent, "sekali-go")
 	if o.HTTPClient == nil {
-		o.HTTPClient = newHTTPClient(o.MaxIdleConns)
+		o.HTTPClient = newHTTPClient(o.MaxIdleConns, o.RootCAs)
 	}
 	return o
 }
@@ -128,7 +133,7 @@ func (c *Client) url(escapedPath string, query url.Values) string {
 // connections are kept for many goroutines, no proxy is taken from the
 // environment, and a redirect is an answer, so that a key or a body never goes
 // where the caller did not send it.
-func newHTTPClient(idle int) *http.Client {
+func newHTTPClient(idle int, roots *x509.CertPool) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Client{
 		Transport: &http.Transport{
@@ -136,6 +141,7 @@ func newHTTPClient(idle int) *http.Client {
 			MaxIdleConnsPerHost:   idle,
 			IdleConnTimeout:       30 * time.Second,
 			TLSHandshakeTimeout:   10 * time.Second,
+			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			ExpectContinueTimeout: time.Second,
 			DisableCompression:    true,
 			WriteBufferSize:       32 << 10,

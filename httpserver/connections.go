@@ -2,7 +2,6 @@ package httpserver
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -22,6 +21,7 @@ type limitedListener struct {
 	open    *atomic.Int64
 	ids     requestIDs
 	refused chan struct{} // has room for those being refused at a time
+	secure  *secureServer // unless it is nil, makes TLS connections of them
 }
 
 // maxRefused bounds the connections beyond the limit that wait until their
@@ -41,6 +41,9 @@ func (l limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= l.limit {
+			if l.secure != nil {
+				conn = l.secure.wrap(conn)
+			}
 			return &countedConn{Conn: conn, open: l.open}, nil
 		}
 		l.open.Add(-1)
@@ -49,15 +52,19 @@ func (l limitedListener) Accept() (net.Conn, error) {
 }
 
 // refuse answers without having read the request. A fresh connection has room
-// for the answer, so nobody can hold up the others here.
+// for the answer, so nobody can hold up the others here. Over TLS there is no
+// answer, since a handshake is what there is no room for.
 func (l limitedListener) refuse(conn net.Conn) {
+	if l.secure != nil {
+		_ = conn.Close() // as below
+		return
+	}
 	id := l.ids.next()
 	body := appendString(appendErrorHead(nil, sekali.CodeOverloaded), "the server has its limit of open connections; send the request again, with the same ids, after the time in Retry-After")
 	body = appendErrorTail(body, id)
 	// The sender gets the answer or a broken connection: both mean retry.
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"+
-		"Retry-After: 1\r\n%s: %s\r\nConnection: close\r\n\r\n%s", len(body), requestIDHeader, id, body)
+	_, _ = conn.Write(rawAnswer("503 Service Unavailable", id, body, "Retry-After: 1\r\n"))
 	select {
 	case l.refused <- struct{}{}:
 		go func() {

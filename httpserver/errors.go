@@ -26,7 +26,10 @@ const (
 	codeUnsupportedEncoding  sekali.Code = "unsupported_encoding"
 	codeExpectationFailed    sekali.Code = "expectation_failed"
 	codeInvalidQuery         sekali.Code = "invalid_query"
+	codeInvalidKey           sekali.Code = "invalid_key"
 	codeHeadersTooLarge      sekali.Code = "headers_too_large"
+	codeForbiddenOrigin      sekali.Code = "forbidden_origin"
+	codeMisdirected          sekali.Code = "misdirected"
 )
 
 // ErrorInfo describes a code for the documentation.
@@ -41,7 +44,10 @@ type ErrorInfo struct {
 // generated from it.
 var ErrorTable = []ErrorInfo{
 	{codeMalformed, 400, "The body is not JSON, not what its `Content-Encoding` says, or the request is not well-formed HTTP.", "Mend the request. Nothing was stored."},
-	{codeNotFound, 404, "There is no such path or event.", "GET / lists the endpoints."},
+	{sekali.CodeUnauthorized, 401, "The server needs a key and got none, or one that it does not know, or that was revoked or has expired.", "Send `Authorization: Bearer <key>`. Nothing was stored."},
+	{sekali.CodeForbidden, 403, "The key is not for this: it lacks the scope, or the topic.", "Use another key. Nothing of the request was stored."},
+	{codeForbiddenOrigin, 403, "A browser sent the request for a page of another origin.", "Start the server with `--cors-origins` to let that page use it. Nothing was stored."},
+	{codeNotFound, 404, "There is no such path, event or key.", "GET / lists the endpoints."},
 	{codeMethodNotAllowed, 405, "The path exists and does not take this method.", "Use one that the `Allow` header names."},
 	{codeRequestTimeout, 408, "The request did not arrive in time.", "Send it again, with the same ids."},
 	{codeBodyTooLarge, 413, "The body, as sent or decompressed, is larger than `--max-body-bytes`.", "Send smaller batches. Nothing was stored."},
@@ -49,9 +55,12 @@ var ErrorTable = []ErrorInfo{
 	{codeUnsupportedMediaType, 415, "The content type is not one that Sekali takes.", "Send `Content-Type: application/json`."},
 	{codeUnsupportedEncoding, 415, "The body is compressed in a way that Sekali does not take.", "Send it plain, or with one of `Content-Encoding: gzip` and `zstd` (window of at most 8 MiB, no dictionary)."},
 	{codeExpectationFailed, 417, "The `Expect` header asks for something else than 100-continue.", "Leave the header out."},
+	{codeMisdirected, 421, "The request is addressed to a name (`Host`) that the server does not go by.", "Use `localhost` or an address, or start the server with `--allowed-hosts` and the name. Nothing was stored."},
 	{sekali.CodeInvalidEvent, 422, "An event breaks a rule; `detail` lists each fault with its place.", "Mend the events that it names. Nothing of the request was stored."},
 	{codeInvalidQuery, 422, "A query parameter breaks a rule; `detail` lists each fault.", "Mend the parameter."},
-	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
+	{codeInvalidKey, 422, "What is asked of a key breaks a rule; `detail` lists each fault.", "Mend the request. No key was made or changed."},
+	{sekali.CodeTopicOverloaded, 429, "The topic has its limit of events or bytes in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
+	{sekali.CodeRateLimited, 429, "The key has used up its rate, or has its limit of events or bytes in flight.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
 	{codeHeadersTooLarge, 431, "The request line and headers are larger than 8 KiB together.", "Send fewer or shorter headers."},
 	{sekali.CodeInternal, 500, "The server made a mistake. The log has it under the request id.", "Send the request again, with the same ids; report it if it stays."},
 	{sekali.CodeOverloaded, 503, "The server has its limit of events, bytes or connections.", "Send the request again, with the same ids, after `Retry-After` seconds. Nothing was stored."},
@@ -99,6 +108,9 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 		body = appendFaults(body, invalid.base, invalid.faults)
 	case errors.As(err, &known):
 		code = known.Code
+		if code == sekali.CodeUnauthorized {
+			ctx.Response.Header.Set("WWW-Authenticate", `Bearer realm="sekali"`)
+		}
 		body = appendString(appendErrorHead(body, code), known.Message)
 		if known.RetryAfter > 0 {
 			ctx.Response.Header.Set("Retry-After", strconv.Itoa(int((known.RetryAfter+time.Second-1)/time.Second)))
@@ -140,7 +152,7 @@ func (s *Server) logError(ctx *fasthttp.RequestCtx, status int, err error) {
 // handleProtocolError answers what fasthttp could not read as a request.
 func (s *Server) handleProtocolError(ctx *fasthttp.RequestCtx, err error) {
 	s.ids.assign(ctx)
-	setSecurityHeaders(ctx)
+	s.setSecurityHeaders(ctx)
 	var (
 		smallBuffer *fasthttp.ErrSmallBuffer
 		netErr      net.Error

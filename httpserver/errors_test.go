@@ -15,6 +15,7 @@ import (
 
 	"sekali"
 	"sekali/httpserver"
+	"sekali/persistence/faultstore"
 )
 
 func TestUnknownPathsAndMethods(t *testing.T) {
@@ -261,6 +262,35 @@ func TestAPassingStorageErrorIsAnsweredAndForgotten(t *testing.T) {
 			require.Equal(t, 1, n.publish(newEvents("a", "2", "3")).Stored)
 			n.requireCounts(3, 1)
 		})
+	}
+}
+
+// TestReadinessFollowsTheStoreBetweenTwoWrites: a full disk, or a failure that
+// no write has met, is said at once, also for ids that memory knows.
+func TestReadinessFollowsTheStoreBetweenTwoWrites(t *testing.T) {
+	for _, tt := range []struct {
+		err    *sekali.Error
+		status int
+	}{
+		{&sekali.Error{Code: sekali.CodeStorageFull, Message: "full", RetryAfter: time.Second}, http.StatusInsufficientStorage},
+		{sekali.ErrStorageFailed, http.StatusServiceUnavailable},
+	} {
+		var store *faultstore.Store
+		n := start(t, setup{store: func(real sekali.Store) sekali.Store {
+			store = faultstore.New(real)
+			return store
+		}})
+		n.publish(newEvent("a", "1"))
+		store.SetReady(tt.err)
+		refused(t, n.do("GET", "/readyz", ""), tt.status, string(tt.err.Code))
+		for _, id := range []string{"1", "2"} {
+			refused(t, n.do("POST", "/publish", encode(t, newEvent("a", id))), tt.status, string(tt.err.Code))
+		}
+		require.Equal(t, []string{"1"}, ids(n.events("")), "reads go on")
+		require.Equal(t, 1, store.Calls(), "the store was not asked to write")
+		store.SetReady(nil)
+		require.Equal(t, http.StatusOK, n.do("GET", "/readyz", "").status)
+		require.Equal(t, 1, n.publish(newEvents("a", "1", "2")).Stored)
 	}
 }
 

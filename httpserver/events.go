@@ -22,6 +22,9 @@ func (s *Server) handleEvents(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if err := mayRead(ctx, q.Topic); err != nil {
+		return err
+	}
 	contentType, format := "application/json", jsonArray
 	if wantsLines(ctx) {
 		contentType, format = "application/x-ndjson", jsonLines
@@ -204,6 +207,9 @@ func appendTime(b []byte, t time.Time) []byte {
 
 // handleEvent answers GET /topics/{topic}/events/{event_id}.
 func (s *Server) handleEvent(ctx *fasthttp.RequestCtx, args []string) error {
+	if err := mayRead(ctx, args[0]); err != nil {
+		return err
+	}
 	wait, cancel := s.deadline()
 	defer cancel()
 	d, err := s.domain.Event(wait, args[0], args[1])

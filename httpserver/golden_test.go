@@ -191,7 +191,7 @@ func TestGeneratedErrorReferenceIsUpToDate(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(`# Errors
 
-Every error has one shape; ` + "`detail`" + ` is a text, or for ` + "`invalid_event` and `invalid_query`" + ` a list of faults:
+Every error has one shape; ` + "`detail`" + ` is a text, or for ` + "`invalid_event`, `invalid_query` and `invalid_key`" + ` a list of faults:
 
 ` + "```json" + `
 {"code": "not_found", "detail": "there is no such event", "request_id": "ABCDEFGHIJ-1"}

@@ -21,7 +21,7 @@ func (s *Server) handleTopics(ctx *fasthttp.RequestCtx, _ []string) error {
 	defer cancel()
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
-	topics, err := s.domain.Topics(wait, q)
+	topics, err := s.visibleTopics(wait, grantOf(ctx), q)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func appendCounts(b []byte, before string, unique, duplicates int64) []byte {
 
 // handleStats answers GET /stats: the seeds' five fields first, then ours.
 func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
+	if grant := grantOf(ctx); grant != nil && grant.Key().Restricted() {
+		return problem(sekali.CodeForbidden, "the counts are those of all topics, and the key "+grant.Key().Name+" is for some; GET /topics has the counts of these")
+	}
 	wait, cancel := s.deadline()
 	defer cancel()
 	stats, err := s.domain.Stats(wait)
@@ -85,10 +88,14 @@ func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
 	b = appendString(append(b, `,"durability":`...), s.Durability)
 	b = appendTime(append(b, `,"started_at":`...), stats.StartedAt)
 	b = strconv.AppendInt(append(b, `,"goroutines":`...), int64(runtime.NumGoroutine()), 10)
+	if s.Certificate != nil {
+		b = appendTime(append(b, `,"certificate_expires_at":`...), s.Certificate.NotAfter().UTC())
+	}
 	return s.writeLarge(ctx, "application/json", append(b, "}\n"...))
 }
 
-// handleHealth answers GET /health: the process is alive.
+// handleHealth answers GET /health: the process is alive. How old it is and of
+// which version is not for strangers.
 func (s *Server) handleHealth(ctx *fasthttp.RequestCtx, _ []string) error {
 	wait, cancel := s.deadline()
 	defer cancel()
@@ -96,8 +103,11 @@ func (s *Server) handleHealth(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err != nil {
 		return err
 	}
-	b := appendString([]byte(`{"status":"ok","version":`), s.Build.Version)
-	b = strconv.AppendFloat(append(b, `,"uptime_seconds":`...), time.Since(stats.StartedAt).Seconds(), 'f', 3, 64)
+	b := []byte(`{"status":"ok"`)
+	if s.knows(ctx) {
+		b = appendString(append(b, `,"version":`...), s.Build.Version)
+		b = strconv.AppendFloat(append(b, `,"uptime_seconds":`...), time.Since(stats.StartedAt).Seconds(), 'f', 3, 64)
+	}
 	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
 	return nil
 }
@@ -126,7 +136,10 @@ func (s *Server) handleRoot(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err := s.domain.Ready(); err != nil {
 		status = string(sekali.CodeOf(err))
 	}
-	b := appendString([]byte(`{"service":"sekali","version":`), s.Build.Version)
+	b := []byte(`{"service":"sekali"`)
+	if s.knows(ctx) {
+		b = appendString(append(b, `,"version":`...), s.Build.Version)
+	}
 	b = appendString(append(b, `,"status":`...), status)
 	b = append(b, `,"endpoints":[`...)
 	first := true
@@ -160,6 +173,9 @@ func (s *Server) handleDocs(ctx *fasthttp.RequestCtx, args []string) error {
 		return problem(codeNotFound, "there is no such page; the API page is at /docs")
 	}
 	ctx.SetContentType(contentType)
+	if name != "" {
+		ctx.Response.Header.SetCanonical(headerCacheControl, []byte("public, max-age=600"))
+	}
 	ctx.SetBody(body)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // preferences are the parts of the Prefer header (RFC 7240) that we know.
@@ -37,24 +38,43 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	if err := s.domain.Admits(); err != nil {
 		return err
 	}
-	prefer := parsePrefer(&ctx.Request.Header)
+	prefer, grant := parsePrefer(&ctx.Request.Header), grantOf(ctx)
 	batch, err := s.readEvents(ctx.PostBody(), coding)
+	if err := spend(grant, &batch); err != nil {
+		return err
+	}
 	if err != nil {
 		return err
 	}
 	if len(batch.faults) > 0 && !prefer.lenient {
 		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at}
 	}
-	var results []sekali.Result
-	if len(batch.events) > 0 {
-		wait := s.waits.get(s.RequestTimeout)
-		defer s.waits.put(wait)
-		if results, err = s.domain.Ingest(wait, batch.events); err != nil {
-			return err
-		}
+	if err := keepToTopics(grant, &batch, prefer.lenient); err != nil {
+		return err
+	}
+	results, err := s.ingest(grant, batch.events)
+	if err != nil {
+		return err
 	}
 	s.writeIngestAnswer(ctx, &batch, results, prefer)
 	return nil
+}
+
+// ingest hands events, if there are any, to the domain, within the budget of
+// their key.
+func (s *Server) ingest(grant *access.Grant, events []sekali.Event) ([]sekali.Result, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	if grant != nil {
+		if err := grant.Enter(len(events)); err != nil {
+			return nil, err
+		}
+		defer grant.Leave(len(events))
+	}
+	wait := s.waits.get(s.RequestTimeout)
+	defer s.waits.put(wait)
+	return s.domain.Ingest(wait, events)
 }
 
 // readEvents reads the events of a body, which it decompresses first if need be.

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // handler answers a request or returns the error to answer with. args are the
@@ -20,26 +22,39 @@ type route struct {
 	pattern string
 	method  string
 	handler handler
-	listed  bool // among the endpoints that / names
+	needs   access.Scope // of a key, once there are keys
+	listed  bool         // among the endpoints that / names
 }
 
-// apiRoutes is the whole API. HEAD goes where GET goes.
+// What a route can need beside a scope.
+const (
+	nothing access.Scope = ""    // anybody may ask
+	anyKey  access.Scope = "any" // whoever has a key may, whatever its scopes
+)
+
+// apiRoutes is the whole API. HEAD goes where GET goes. Open to anybody is what
+// probes ask and what a browser must load before it can send a key; the latter
+// is the same for every Sekali of a version.
 func apiRoutes() []route {
 	return []route{
-		{"/publish", "POST", (*Server).handleIngest, true},
-		{"/publish/batch", "POST", (*Server).handleIngest, true},
-		{"/events", "GET", (*Server).handleEvents, true},
-		{"/topics", "GET", (*Server).handleTopics, true},
-		{"/topics/{topic}/events/{event_id}", "GET", (*Server).handleEvent, true},
-		{"/stats", "GET", (*Server).handleStats, true},
-		{"/health", "GET", (*Server).handleHealth, true},
-		{"/healthz", "GET", (*Server).handleHealth, false},
-		{"/readyz", "GET", (*Server).handleReady, true},
-		{"/version", "GET", (*Server).handleVersion, true},
-		{"/openapi.json", "GET", (*Server).handleOpenAPI, true},
-		{"/docs", "GET", (*Server).handleDocs, true},
-		{"/docs/{rest...}", "GET", (*Server).handleDocs, false},
-		{"/", "GET", (*Server).handleRoot, false},
+		{"/publish", "POST", (*Server).handleIngest, access.Publish, true},
+		{"/publish/batch", "POST", (*Server).handleIngest, access.Publish, true},
+		{"/events", "GET", (*Server).handleEvents, access.Read, true},
+		{"/topics", "GET", (*Server).handleTopics, access.Read, true},
+		{"/topics/{topic}/events/{event_id}", "GET", (*Server).handleEvent, access.Read, true},
+		{"/stats", "GET", (*Server).handleStats, access.Read, true},
+		{"/health", "GET", (*Server).handleHealth, nothing, true},
+		{"/healthz", "GET", (*Server).handleHealth, nothing, false},
+		{"/readyz", "GET", (*Server).handleReady, nothing, true},
+		{"/version", "GET", (*Server).handleVersion, anyKey, true},
+		{"/admin/keys", "GET", (*Server).handleListKeys, access.Admin, true},
+		{"/admin/keys", "POST", (*Server).handleCreateKey, access.Admin, true},
+		{"/admin/keys/{key}", "DELETE", (*Server).handleRevokeKey, access.Admin, true},
+		{"/admin/keys/{key}/rotate", "POST", (*Server).handleRotateKey, access.Admin, true},
+		{"/openapi.json", "GET", (*Server).handleOpenAPI, nothing, true},
+		{"/docs", "GET", (*Server).handleDocs, nothing, true},
+		{"/docs/{rest...}", "GET", (*Server).handleDocs, nothing, false},
+		{"/", "GET", (*Server).handleRoot, nothing, false},
 	}
 }
 
@@ -55,18 +70,36 @@ func plainRoutes(routes []route) map[string][]*route {
 	return plain
 }
 
-// dispatch finds the route. The path is split as it was sent and each segment
+// dispatch calls the handler of the route.
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx) error {
+	r, args, err := s.find(ctx)
+	if err != nil {
+		if other, ok := errors.AsType[*otherMethodsError](err); ok {
+			ctx.Response.Header.Set("Allow", strings.Join(other.allowed, ", "))
+			return problem(codeMethodNotAllowed, "this path does not take "+printable(string(ctx.Method()))+"; use "+strings.Join(other.allowed, " or "))
+		}
+		return err
+	}
+	return r.handler(s, ctx, args)
+}
+
+// otherMethodsError says that a path exists for other methods.
+type otherMethodsError struct{ allowed []string }
+
+func (e *otherMethodsError) Error() string { return "the path takes " + strings.Join(e.allowed, ", ") }
+
+// find returns the route. The path is split as it was sent and each segment
 // decoded once, so that a topic may hold a slash; what is routed is what is
 // used. fasthttp's own normalized path is not looked at.
-func (s *Server) dispatch(ctx *fasthttp.RequestCtx) error {
+func (s *Server) find(ctx *fasthttp.RequestCtx) (r *route, args []string, err error) {
 	for _, r := range s.plain[string(ctx.RequestURI())] {
 		if r.method == string(ctx.Method()) {
-			return r.handler(s, ctx, nil)
+			return r, nil, nil
 		}
 	}
 	segments, err := splitPath(string(ctx.URI().PathOriginal()))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	method := string(ctx.Method())
 	if method == fasthttp.MethodHead {
@@ -79,18 +112,17 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx) error {
 			continue
 		}
 		if s.routes[i].method == method {
-			return s.routes[i].handler(s, ctx, args)
+			return &s.routes[i], args, nil
 		}
 		allowed = append(allowed, s.routes[i].method)
 	}
 	if allowed == nil {
-		return problem(codeNotFound, "there is nothing at this path; GET / lists the endpoints")
+		return nil, nil, problem(codeNotFound, "there is nothing at this path; GET / lists the endpoints")
 	}
 	if slices.Contains(allowed, fasthttp.MethodGet) {
 		allowed = append(allowed, fasthttp.MethodHead)
 	}
-	ctx.Response.Header.Set("Allow", strings.Join(allowed, ", "))
-	return problem(codeMethodNotAllowed, "this path does not take "+printable(method)+"; use "+strings.Join(allowed, " or "))
+	return nil, nil, &otherMethodsError{allowed}
 }
 
 func splitPath(path string) ([]string, error) {

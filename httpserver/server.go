@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // Ingester takes events. It owns them from the call on and returns their
@@ -48,6 +49,22 @@ type Domain interface {
 	Monitor
 }
 
+// Keys knows the keys of the API. Requests need one from the moment Required
+// reports true, and for ever. Authenticate returns an error with
+// CodeUnauthorized for a token that is not accepted; it does not keep the token.
+//
+// The other methods are those of the admin API. Their changes are in force when
+// they return.
+type Keys interface {
+	Required() bool
+	Authenticate(token []byte) (*access.Grant, error)
+
+	Keys() []access.Key
+	Create(spec access.Spec) (access.Key, access.Token, error)
+	Revoke(nameOrID string) ([]access.Key, error)
+	Rotate(nameOrID string, overlap time.Duration) (access.Key, access.Token, error)
+}
+
 // Build describes the running binary.
 type Build struct{ Version, Commit, Date, Go string }
 
@@ -67,8 +84,19 @@ type Options struct {
 	WriteTimeout           time.Duration // for sending an answer, or one page of a stream (default 30 s)
 	IdleTimeout            time.Duration // between two requests of a connection (default 2 min)
 	Durability             string        // shown in /stats and in answers unless it is "durable"
-	Build                  Build
-	Logger                 *slog.Logger // default: discards
+	Certificate            Certificate   // what to show over TLS; nil means plain HTTP
+	// AllowedHosts are the names, beside addresses and names that public DNS
+	// does not hold, that requests may be addressed to (see ValidHost); others
+	// get 421. On a loopback address only localhost and loopback addresses need
+	// no listing.
+	AllowedHosts []string
+	// CORSOrigins are the origins (see ValidOrigin) whose pages may use the
+	// server; pages of others get 403.
+	CORSOrigins []string
+	// Keys decides who may do what; nil serves everybody who reaches the server.
+	Keys   Keys
+	Build  Build
+	Logger *slog.Logger // default: discards
 }
 
 func (o Options) withDefaults() Options {
@@ -103,7 +131,9 @@ type Server struct {
 	waits    waits
 	sending  sending
 	decoders decoders
+	hosts    hostRule
 	routes   []route
+	denied   deniedLog
 	plain    map[string][]*route     // those of routes that need no matching
 	answer   fasthttp.RequestHandler // answers a request that is there as a whole
 
@@ -119,6 +149,7 @@ func New(domain Domain, o Options) *Server {
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
 	s.sending.max = o.MaxInFlightAnswerBytes
 	s.decoders = newDecoders(&s.bodies)
+	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
 	s.answer = s.answerWhole
 	s.http = &fasthttp.Server{
@@ -132,7 +163,7 @@ func New(domain Domain, o Options) *Server {
 		IdleTimeout:                  o.IdleTimeout,
 		MaxRequestBodySize:           o.MaxBodyBytes,
 		StreamRequestBody:            true, // bodies.receive reads it, and keeps to the limit
-		HeaderReceived:               s.bodies.headerReceived,
+		HeaderReceived:               s.headerReceived,
 		ExpectHandler:                s.handleExpect,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
@@ -153,6 +184,10 @@ func (s *Server) Serve(ln net.Listener) error {
 		return ln.Close()
 	}
 	limited := newLimitedListener(retryListener{Listener: ln, log: s.log}, s.MaxConnections, s.ids)
+	s.hosts.loopback = isLoopback(ln.Addr())
+	if s.Certificate != nil {
+		limited.secure = newSecureServer(s.Options, s.ids)
+	}
 	if err := s.http.Serve(limited); err != nil {
 		return fmt.Errorf("serve http: %w", err)
 	}
@@ -188,14 +223,33 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.answerPanic(ctx, recover())
 		s.logRequest(ctx, start)
 	}()
-	setSecurityHeaders(ctx)
-	received, err := s.receive(ctx)
+	s.setSecurityHeaders(ctx)
+	if err := s.admit(ctx); err != nil {
+		s.writeError(ctx, err)
+		closeUnread(ctx)
+		return
+	}
+	if s.isPreflight(ctx) {
+		s.answerPreflight(ctx)
+		return
+	}
+	pass, err := s.authorize(ctx)
+	if err != nil {
+		s.deny(ctx, err)
+		return
+	}
+	defer pass.end()
+	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
 		closeUnread(ctx)
 		return
 	}
 	defer s.bodies.release(ctx, received)
+	if err := pass.arrived(received); err != nil {
+		s.writeError(ctx, err)
+		return
+	}
 	s.answer(ctx)
 }
 
@@ -217,12 +271,15 @@ func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 	}
 }
 
-// receive takes in a request whose header has been read.
-func (s *Server) receive(ctx *fasthttp.RequestCtx) (*body, error) {
+// admit refuses what is no proper request to this server, whoever sends it.
+func (s *Server) admit(ctx *fasthttp.RequestCtx) error {
 	if err := checkProtocol(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return s.bodies.receive(ctx)
+	if err := s.checkHost(ctx); err != nil {
+		return err
+	}
+	return s.checkOrigin(ctx)
 }
 
 func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
@@ -237,13 +294,18 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) (status int) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.ids.assign(ctx)
-			setSecurityHeaders(ctx)
+			s.setSecurityHeaders(ctx)
 			s.answerPanic(ctx, p)
 			closeUnread(ctx)
 			status = ctx.Response.StatusCode()
 		}
 	}()
-	err := checkProtocol(ctx)
+	err := s.admit(ctx)
+	if err == nil {
+		var pass pass
+		pass, err = s.authorize(ctx)
+		pass.end() // the handler begins anew
+	}
 	switch {
 	case err != nil:
 	case ctx.Request.Header.ContentLength() > s.MaxBodyBytes:
@@ -255,25 +317,11 @@ func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) (status int) {
 		return fasthttp.StatusContinue
 	}
 	s.ids.assign(ctx)
-	setSecurityHeaders(ctx)
+	s.setSecurityHeaders(ctx)
 	s.writeError(ctx, err)
+	s.denied.note(s.log, ctx, err)
 	closeUnread(ctx)
 	return ctx.Response.StatusCode()
-}
-
-// securityHeaders keep browsers from guessing types, framing the pages or
-// loading anything from elsewhere. The names are canonical.
-var securityHeaders = [...][2][]byte{
-	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
-	{[]byte("Referrer-Policy"), []byte("no-referrer")},
-	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-		"connect-src 'self'; font-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")},
-}
-
-func setSecurityHeaders(ctx *fasthttp.RequestCtx) {
-	for _, h := range securityHeaders {
-		ctx.Response.Header.SetCanonical(h[0], h[1])
-	}
 }
 
 // deadline returns the context of a request that reads. RequestCtx itself must not serve

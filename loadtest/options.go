@@ -2,13 +2,14 @@ package loadtest
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"sekali/loadtest/progress"
+	"sekali/internal/progress"
 )
 
 // Options describe a run. The zero value of each field stands for its default
@@ -16,6 +17,8 @@ import (
 type Options struct {
 	URL    string // of the server
 	APIKey string // "" sends none
+	// RootCAs are trusted for https instead of the system's; nil stands for those.
+	RootCAs *x509.CertPool
 
 	Events      int // sends, repeats included; 5,000 by default
 	Connections int // 8 by default

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sekali/client"
-	"sekali/loadtest/progress"
+	"sekali/internal/progress"
 )
 
 // run is one run while it is on.
@@ -78,7 +78,7 @@ func newRun(o Options) (*run, error) {
 // short enough to report one that died.
 func newClient(o Options) (*client.Client, error) {
 	return client.New(o.URL, client.Options{
-		APIKey: o.APIKey, MaxIdleConns: o.Connections + 1, UserAgent: "sekali-loadtest",
+		APIKey: o.APIKey, RootCAs: o.RootCAs, MaxIdleConns: o.Connections + 1, UserAgent: "sekali-loadtest",
 		MaxAttempts: 10, MinBackoff: 50 * time.Millisecond, MaxBackoff: time.Second,
 	})
 }

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"slices"
@@ -10,14 +11,15 @@ import (
 
 	"sekali"
 	"sekali/client"
-	"sekali/loadtest/progress"
+	"sekali/internal/progress"
 )
 
 // VerifyOptions say where the acknowledged events must be.
 type VerifyOptions struct {
 	URL     string
-	APIKey  string        // "" sends none
-	Timeout time.Duration // 5 minutes by default
+	APIKey  string         // "" sends none
+	RootCAs *x509.CertPool // as in Options
+	Timeout time.Duration  // 5 minutes by default
 	// Progress and Terminal are as in Options.
 	Progress io.Writer
 	Terminal bool
@@ -49,7 +51,7 @@ func Verify(ctx context.Context, ledger *Ledger, o VerifyOptions) (*VerifyReport
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the timeout of %s passed", o.Timeout))
 	defer cancel()
-	c, err := newClient(Options{URL: o.URL, APIKey: o.APIKey, Connections: 1})
+	c, err := newClient(Options{URL: o.URL, APIKey: o.APIKey, RootCAs: o.RootCAs, Connections: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sekali"
+	"sekali/persistence/keyfile"
 	"sekali/persistence/sqlite"
 )
 
@@ -21,6 +23,9 @@ type config struct {
 	dataDir        string
 	allowAnonymous bool
 	durability     string
+	exposure
+
+	allowFileSystem, acceptLoss string
 
 	logLevel, logFormat string
 
@@ -32,6 +37,9 @@ type config struct {
 	maxInFlightEvents      int
 	maxInFlightBytes       byteSize
 	maxTopicInFlightEvents int
+	maxKeyInFlightEvents   int
+	maxKeyInFlightBytes    byteSize
+	maxTopicInFlightBytes  byteSize
 	maxActiveTopics        int
 	seenCacheEntries       int64
 
@@ -44,11 +52,15 @@ type config struct {
 // defineFlags is the reference of the configuration: docs/configuration.md is
 // generated from it.
 func (c *config) defineFlags(f *pflag.FlagSet) {
-	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightAnswerBytes, c.maxInFlightBytes = 8<<20, 64<<20, 128<<20, 256<<20
-	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs --allow-anonymous")
+	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightAnswerBytes = 8<<20, 64<<20, 128<<20
+	c.maxInFlightBytes, c.maxTopicInFlightBytes, c.maxKeyInFlightBytes = 256<<20, 160<<20, 32<<20
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs a key (sekali keys create) or --allow-anonymous")
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
-	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, without a key")
+	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, as long as there is no key")
+	c.exposure.defineFlags(f)
 	f.StringVar(&c.durability, "durability", "durable", "`mode` of commits: durable (synced before the answer) or relaxed (a loss of power may take the last commits; every answer says so)")
+	f.StringVar(&c.allowFileSystem, "allow-file-system", "", "`type` of file system to take although it is known not to keep what it is told to, like nfs or fuse; the refusal names it")
+	f.StringVar(&c.acceptLoss, "accept-loss", "", "`id` of a loss of acknowledged events, as the refusal to start names it, to go on after; any other loss is refused all the same")
 	f.StringVar(&c.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
 	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body, as sent and decompressed; beyond it 413 body_too_large")
@@ -59,6 +71,9 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
 	f.Var(&c.maxInFlightBytes, "max-in-flight-bytes", "most memory of events in flight; beyond it 503 overloaded")
 	f.IntVar(&c.maxTopicInFlightEvents, "max-topic-in-flight-events", 20_000, "most `events` of one topic in flight; beyond it 429 topic_overloaded")
+	f.Var(&c.maxTopicInFlightBytes, "max-topic-in-flight-bytes", "most memory of events of one topic in flight; beyond it 429 topic_overloaded")
+	f.IntVar(&c.maxKeyInFlightEvents, "max-key-in-flight-events", 15_000, "most `events` of one key in flight; beyond it 429 rate_limited")
+	f.Var(&c.maxKeyInFlightBytes, "max-key-in-flight-bytes", "most bytes of request bodies of one key, from their announcement to their answer; beyond it 429 rate_limited")
 	f.IntVar(&c.maxActiveTopics, "max-active-topics", 10_000, "most idle `topics` kept in memory (about 2 kB each); further ones are freed early, which only costs speed")
 	f.Int64Var(&c.seenCacheEntries, "seen-cache-entries", 131_072, "most recent `ids` remembered in memory (about 150 bytes each); fewer only cost speed")
 	f.DurationVar(&c.requestTimeout, "request-timeout", 10*time.Second, "longest `time` from a received request to its answer; beyond it 503 commit_timeout")
@@ -72,9 +87,6 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 
 // validate finds what the parsing of single values cannot see.
 func (c *config) validate() error {
-	if err := c.checkListen(); err != nil {
-		return err
-	}
 	for _, e := range []struct{ name, value, a, b string }{
 		{"durability", c.durability, "durable", "relaxed"},
 		{"log-format", c.logFormat, "text", "json"},
@@ -88,6 +100,9 @@ func (c *config) validate() error {
 	}
 	if c.dataDir == "" {
 		return usageErrorf("--data-dir is empty; name a directory")
+	}
+	if err := cmp.Or(c.checkListen(), c.exposure.validate()); err != nil {
+		return err
 	}
 	for name, n := range map[string]int64{
 		"max-body-bytes": int64(c.maxBodyBytes), "max-in-flight-body-bytes": int64(c.maxInFlightBodyBytes), "max-in-flight-answer-bytes": int64(c.maxInFlightAnswerBytes), "max-batch-events": int64(c.maxBatchEvents),
@@ -105,6 +120,12 @@ func (c *config) validate() error {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)
 	}
+	if c.maxKeyInFlightEvents < c.maxBatchEvents {
+		return usageErrorf("--max-batch-events (%d) must not exceed --max-key-in-flight-events (%d)", c.maxBatchEvents, c.maxKeyInFlightEvents)
+	}
+	if c.maxKeyInFlightBytes < c.maxBodyBytes {
+		return usageErrorf("--max-body-bytes (%s) must not exceed --max-key-in-flight-bytes (%s)", &c.maxBodyBytes, &c.maxKeyInFlightBytes)
+	}
 	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // one body, and what it decompresses to
 		return usageErrorf("--max-in-flight-body-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBodyBytes, &c.maxBodyBytes)
 	}
@@ -112,9 +133,9 @@ func (c *config) validate() error {
 		return usageErrorf("--max-in-flight-answer-bytes (%s) must be at least four times --max-body-bytes (%s)", &c.maxInFlightAnswerBytes, &c.maxBodyBytes)
 	}
 	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)
-	if c.maxInFlightBytes < largest {
-		return usageErrorf("--max-in-flight-bytes (%s) must be at least %s, which the largest batch takes (--max-body-bytes and %d for each of --max-batch-events)",
-			&c.maxInFlightBytes, &largest, sekali.EventOverheadBytes)
+	if least := min(c.maxInFlightBytes, c.maxTopicInFlightBytes); least < largest {
+		return usageErrorf("--max-in-flight-bytes and --max-topic-in-flight-bytes (%s) must be at least %s, which the largest batch takes (--max-body-bytes and %d for each of --max-batch-events)",
+			&least, &largest, sekali.EventOverheadBytes)
 	}
 	return nil
 }
@@ -131,7 +152,15 @@ func (c *config) checkListen() error {
 	if isLoopback(host) || c.allowAnonymous {
 		return nil
 	}
-	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read; listen on 127.0.0.1, or say --allow-anonymous", c.listen)
+	keys, err := keyfile.New(c.dataDir).Load()
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("read the keys: %w", err))
+	}
+	if len(keys.All()) > 0 {
+		return nil
+	}
+	return usageErrorf("--listen %s is reachable from other machines, where anybody could publish and read: make a key first, which then every request needs\n"+
+		"  sekali keys create --data-dir %s --name NAME --scope publish,read\nor listen on 127.0.0.1, or say --allow-anonymous", c.listen, c.dataDir)
 }
 
 func isLoopback(host string) bool {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,17 @@ func TestWhatIsNotAConfigurationIsNamed(t *testing.T) {
 		{"--data-dir=", "--data-dir is empty"},
 		{"--durability=off", "use durable or relaxed"},
 		{"--log-format=xml", "use text or json"},
+		{"--tls-cert=cert.pem", "go together"},
+		{"--tls-key=key.pem", "go together"},
+		{"--allowed-hosts=https://events.example.com", "is not a host name"},
+		{"--allowed-hosts=events.example.com:8080", "is not a host name"},
+		{"--allowed-hosts=*.", "is not a host name"},
+		{"--allowed-hosts=a*b", "is not a host name"},
+		{"--cors-origins=*", "is not an origin"},
+		{"--cors-origins=null", "is not an origin"},
+		{"--cors-origins=app.example.com", "is not an origin"},
+		{"--cors-origins=https://app.example.com/", "is not an origin"},
+		{"--cors-origins=https://App.example.com", "is not an origin"},
 		{"--log-level=loud", "use debug, info, warn or error"},
 		{"--max-body-bytes=0", "--max-body-bytes must be greater than 0"},
 		{"--max-batch-events=0", "--max-batch-events must be greater than 0"},
@@ -62,7 +74,10 @@ func TestWhatIsNotAConfigurationIsNamed(t *testing.T) {
 		{"--shutdown-timeout=0", "--shutdown-timeout must be greater than 0"},
 		{"--max-batch-events=20001", "must not exceed --max-topic-in-flight-events"},
 		{"--max-in-flight-events=1", "must not exceed"},
+		{"--max-key-in-flight-events=9999", "must not exceed --max-key-in-flight-events"},
+		{"--max-key-in-flight-bytes=7MiB", "must not exceed --max-key-in-flight-bytes"},
 		{"--max-in-flight-bytes=10MiB", "the largest batch takes"},
+		{"--max-topic-in-flight-bytes=10MiB", "the largest batch takes"},
 		{"--config=none.yaml", "none.yaml"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
@@ -80,6 +95,13 @@ func TestLoopbackNeedsNoPermission(t *testing.T) {
 	c, flags := parsed(t, "--listen=0.0.0.0:8080", "--allow-anonymous", "--durability=relaxed")
 	require.NoError(t, loadConfig(c, flags))
 	require.Equal(t, sqlite.Relaxed, c.sqliteDurability())
+}
+
+func TestNamesAreSeparatedByCommasOrFlags(t *testing.T) {
+	c, flags := parsed(t, "--allowed-hosts=events.example.com, *.example.org", "--allowed-hosts", "other", "--cors-origins=https://a.example,http://localhost:3000")
+	require.NoError(t, loadConfig(c, flags))
+	require.Equal(t, nameList{"events.example.com", "*.example.org", "other"}, c.allowedHosts)
+	require.Equal(t, "https://a.example,http://localhost:3000", c.corsOrigins.String())
 }
 
 func TestSizesAreReadWithUnitsAndWrittenInTheLargestExactOne(t *testing.T) {
@@ -122,7 +144,7 @@ func TestVariablesSetWhatFlagsLeftAlone(t *testing.T) {
 	for _, unknown := range []string{"SEKALI_LISTENS", "SEKALI_EVENTS", "SEKALI_HELP"} {
 		requireUsageError(t, applyEnvironment(cmd, []string{unknown + "=x"}), "unknown environment variable "+unknown)
 	}
-	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_API_KEY=secret"}), "this server has no keys")
+	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_API_KEY=secret"}), "is for clients")
 }
 
 func TestAKeyOfTheFileYieldsToFlagAndVariable(t *testing.T) {
@@ -165,11 +187,14 @@ func TestTheHealthcheckAsksThisMachine(t *testing.T) {
 		"127.0.0.1:8080": "http://127.0.0.1:8080", "0.0.0.0:80": "http://127.0.0.1:80", ":80": "http://127.0.0.1:80",
 		"[::]:80": "http://127.0.0.1:80", "[::1]:80": "http://[::1]:80", "localhost:1": "http://localhost:1",
 	} {
-		got, err := localURL(listen)
+		got, err := localURL(listen, false)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
+		got, err = localURL(listen, true)
+		require.NoError(t, err)
+		require.Equal(t, strings.Replace(want, "http:", "https:", 1), got)
 	}
-	_, err := localURL("8080")
+	_, err := localURL("8080", false)
 	requireUsageError(t, err, "--listen")
 }
 

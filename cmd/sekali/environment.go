@@ -41,7 +41,7 @@ func applyEnvironment(cmd *cobra.Command, environ []string) error {
 	known := serverVariables(cmd)
 	for name := range values {
 		if name == "SEKALI_API_KEY" {
-			return usageErrorf("SEKALI_API_KEY is for clients: this server has no keys, whoever reaches it may publish and read; unset it here")
+			return usageErrorf("SEKALI_API_KEY is for clients: a server has its keys in its data directory (sekali keys create); unset it here")
 		}
 		if !known[name] && !isServiceLink(name) {
 			return usageErrorf("unknown environment variable %s: 'sekali %s --help' lists the flags, each of which is a variable", name, cmd.Name())

@@ -37,6 +37,8 @@ func newLoadtestCommand() *cobra.Command {
 type stressFlags struct {
 	run                              loadtest.Options
 	output, report, ledger, keepData string
+
+	ca string // file
 }
 
 func newStressCommand() *cobra.Command {
@@ -64,6 +66,7 @@ Exit codes: 0 everything matched, 1 a mismatch or a failure, 2 wrong usage.`,
 func (s *stressFlags) defineFlags(cmd *cobra.Command) {
 	f, o := cmd.Flags(), &s.run
 	f.StringVar(&o.URL, "url", "", "`URL` of the server; without it the command starts one")
+	defineCA(f, &s.ca)
 	f.IntVar(&o.Events, "events", 5000, "how many events to send, repeats included")
 	f.Var((*shareValue)(&o.DuplicateShare), "duplicates", "share of repeats, as 0.5 or 50%")
 	f.IntVar(&o.Connections, "connections", 8, "how many connections send at a time")
@@ -137,6 +140,10 @@ func (s *stressFlags) prepare(cmd *cobra.Command) error {
 	if err := checkURL(s.run.URL); err != nil {
 		return err
 	}
+	var err error
+	if s.run.RootCAs, err = readRoots(s.ca); err != nil {
+		return err
+	}
 	s.run.APIKey = os.Getenv("SEKALI_API_KEY")
 	s.run.Progress, s.run.Terminal = cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr())
 	return nil
@@ -174,7 +181,7 @@ func writeReportFile(name string, report interface{ WriteHTML(w io.Writer) error
 }
 
 func newVerifyLedgerCommand() *cobra.Command {
-	var ledger, output string
+	var ledger, output, ca string
 	var o loadtest.VerifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -186,13 +193,17 @@ restart or a restored backup. A key is taken from SEKALI_API_KEY.
 Exit codes: 0 all are there, 1 some are not or the check failed, 2 wrong usage.`,
 		Example: `  sekali loadtest verify --url http://127.0.0.1:8080 --ledger acked.tsv`,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.RootCAs, err = readRoots(ca); err != nil {
+				return err
+			}
 			o.APIKey = os.Getenv("SEKALI_API_KEY")
 			return verifyLedger(cmd, ledger, output, o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.URL, "url", "", "`URL` of the server")
+	defineCA(f, &ca)
 	f.StringVar(&ledger, "ledger", "", "`file` that the load test wrote")
 	f.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "longest time for the check")
 	defineOutputFlag(cmd, &output)

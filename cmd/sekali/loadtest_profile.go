@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sekali/internal/progress"
 	"sekali/loadtest/profile"
-	"sekali/loadtest/progress"
 	"sekali/loadtest/result"
 )
 
@@ -22,6 +22,7 @@ import (
 type profileCommand struct {
 	options        profile.Options
 	output, report string
+	ca             string // file
 	bounds         []bound
 
 	// measure runs the profile with the options, which are complete.
@@ -67,6 +68,7 @@ func newProfileCommand(name, short, long, example string) (*cobra.Command, *prof
 func (p *profileCommand) defineLoad(f *pflag.FlagSet) {
 	f.Uint64Var(&p.options.Seed, "seed", 1, "number that decides the ids and what is repeated")
 	f.StringVar(&p.options.URL, "url", "", "`URL` of the server; without it the command starts one")
+	defineCA(f, &p.ca)
 }
 
 // intVar defines a number from 1 to most.
@@ -107,6 +109,9 @@ func (p *profileCommand) prepare(cmd *cobra.Command) (err error) {
 		if n := b.value(); n <= 0 || n > b.most {
 			return usageErrorf("--%s must be greater than 0 and at most %s", b.name, b.text)
 		}
+	}
+	if o.RootCAs, err = readRoots(p.ca); err != nil {
+		return err
 	}
 	if o.Executable, err = os.Executable(); err != nil {
 		return exitWith(exitFailed, fmt.Errorf("find this program: %w", err))

@@ -51,6 +51,7 @@ variable: --data-dir is SEKALI_DATA_DIR.`,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return applyEnvironment(cmd, os.Environ()) },
 	}
-	root.AddCommand(newServeCommand(), newCheckConfigCommand(), newLoadtestCommand(), newHealthcheckCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newKeysCommand(), newVerifyCommand(), newDoctorCommand(), newBackupCommand(), newRestoreCommand(),
+		newCheckConfigCommand(), newLoadtestCommand(), newHealthcheckCommand(), newVersionCommand())
 	return root
 }

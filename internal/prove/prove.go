@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -46,8 +48,12 @@ func Seed(t testing.TB) uint64 {
 		require.NoError(t, err, "PROVE_SEED")
 	}
 	t.Logf("repeat with PROVE_SEED=%d", seed)
+	started.Store(t.Name(), time.Now())
 	return seed
 }
+
+// started has the time of each test's Seed, by name.
+var started sync.Map
 
 // Result is what a fault test found.
 type Result struct {
@@ -57,7 +63,7 @@ type Result struct {
 	Control bool     `json:"control,omitempty"` // it shows that the test can fail
 	Skipped string   `json:"skipped,omitempty"` // why it could not run here
 	Figures []Figure `json:"figures"`
-	Seconds float64  `json:"seconds,omitempty"`
+	Seconds float64  `json:"seconds,omitempty"` // from Seed to the end
 	Passed  bool     `json:"passed"`
 }
 
@@ -82,6 +88,9 @@ func Report(t testing.TB, r Result) {
 	}
 	t.Cleanup(func() {
 		r.Passed = !t.Failed()
+		if at, found := started.Load(t.Name()); found {
+			r.Seconds = time.Since(at.(time.Time)).Seconds()
+		}
 		text, err := json.MarshalIndent(r, "", "  ")
 		require.NoError(t, err)
 		file := filepath.Join(out, strings.ReplaceAll(t.Name(), "/", "_")+".json")

@@ -44,6 +44,20 @@ func TestReportWritesTheResultWhenTheTestHasEnded(t *testing.T) {
 	}, r)
 }
 
+func TestReportSaysHowLongTheTestTookSinceItsSeed(t *testing.T) {
+	out := t.TempDir()
+	t.Setenv("PROVE_OUT", out)
+	t.Run("timed", func(t *testing.T) {
+		prove.Seed(t)
+		prove.Report(t, prove.Result{Row: 3})
+	})
+	text, err := os.ReadFile(filepath.Join(out, t.Name()+"_timed.json"))
+	require.NoError(t, err)
+	var r prove.Result
+	require.NoError(t, json.Unmarshal(text, &r))
+	require.Positive(t, r.Seconds)
+}
+
 func TestCannotRunSkipsUnlessTheNeedIsRequired(t *testing.T) {
 	t.Setenv("PROVE_REQUIRE", "root")
 	skipped := true

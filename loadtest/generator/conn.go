@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,16 @@ func NewTarget(base, apiKey string) (Target, error) {
 	}
 	t.address = net.JoinHostPort(u.Hostname(), port)
 	return t, nil
+}
+
+// Trusting returns the target with other authorities for https than the
+// system's, which nil stands for.
+func (t Target) Trusting(roots *x509.CertPool) Target {
+	if t.tls != nil && roots != nil {
+		t.tls = t.tls.Clone()
+		t.tls.RootCAs = roots
+	}
+	return t
 }
 
 // head returns the request line and the headers, with the empty line.

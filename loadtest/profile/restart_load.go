@@ -11,8 +11,8 @@ import (
 
 	"sekali"
 	"sekali/client"
+	"sekali/internal/progress"
 	"sekali/loadtest/generator"
-	"sekali/loadtest/progress"
 )
 
 // restartBatch is how many events one request of the load has.

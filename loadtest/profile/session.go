@@ -3,6 +3,7 @@ package profile
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,9 +12,9 @@ import (
 	"time"
 
 	"sekali/client"
+	"sekali/internal/progress"
 	"sekali/loadtest"
 	"sekali/loadtest/generator"
-	"sekali/loadtest/progress"
 	"sekali/loadtest/result"
 )
 
@@ -21,6 +22,8 @@ import (
 type Options struct {
 	URL    string // of the server; "" starts one
 	APIKey string // "" sends none; a server of its own needs none
+	// RootCAs are trusted for https instead of the system's; nil stands for those.
+	RootCAs *x509.CertPool
 	// Executable is the sekali binary: it runs the echo and a server of its own.
 	Executable string
 	// DataDir is where a server of its own stores, and may hold the events of
@@ -86,8 +89,9 @@ func (s *session) connect(ctx context.Context) (err error) {
 	if s.target, err = generator.NewTarget(s.URL, s.APIKey); err != nil {
 		return err
 	}
+	s.target = s.target.Trusting(s.RootCAs)
 	s.client, err = client.New(s.URL, client.Options{
-		APIKey: s.APIKey, UserAgent: "sekali-loadtest", MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+		APIKey: s.APIKey, RootCAs: s.RootCAs, UserAgent: "sekali-loadtest", MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
 	})
 	if err != nil {
 		return err

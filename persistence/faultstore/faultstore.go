@@ -59,6 +59,7 @@ type Store struct {
 	calls  int
 	script map[int]Fault
 	failed error // set once by CodeStorageFailed
+	ready  error // what Ready says
 }
 
 var _ sekali.Store = (*Store)(nil)
@@ -88,6 +89,21 @@ func (s *Store) Calls() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
+}
+
+// SetReady makes Ready return err, as a store does that knows of a failure or a
+// full disk before the next write; nil ends it.
+func (s *Store) SetReady(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = err
+}
+
+// Ready returns what SetReady was called with last.
+func (s *Store) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
 }
 
 // AppendBatch implements sekali.Store, with the fault scheduled for this call.

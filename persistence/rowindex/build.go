@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -68,8 +69,12 @@ func (x *Index) loop(woken <-chan struct{}, doing string, f func() (more bool, e
 		}
 		for more := true; more; {
 			var err error
-			if more, err = f(); err == nil {
+			if more, err = contained(f); err == nil {
 				continue
+			}
+			if errors.Is(err, errPanicked) {
+				x.panicked(doing, err)
+				return
 			}
 			if x.ctx.Err() != nil {
 				return
@@ -86,6 +91,31 @@ func (x *Index) loop(woken <-chan struct{}, doing string, f func() (more bool, e
 			}
 		}
 	}
+}
+
+// errPanicked is what a panic in the background work becomes.
+var errPanicked = errors.New("the index panicked")
+
+// contained calls f and turns a panic of it into an errPanicked.
+func contained(f func() (bool, error)) (more bool, err error) {
+	defer contain(&err)
+	return f()
+}
+
+func contain(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v\n%s", errPanicked, p, debug.Stack())
+	}
+}
+
+// panicked makes Ready refuse for good: one of the loops has ended, and nobody
+// knows what it left half done in memory.
+func (x *Index) panicked(doing string, err error) {
+	x.Logger.Error("work on the index panicked and is given up", "index", x.Name, "work", doing, "error", err)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.gone = err
+	x.announce()
 }
 
 // buildOldest writes the segment of the oldest full generation.

@@ -258,3 +258,42 @@ func TestRepairDoesNotWaitForAMerge(t *testing.T) {
 	idle(t, r.index)
 	r.checkAll()
 }
+
+// TestAPanicInTheBackgroundIsAnErrorForGood: the process goes on, and nothing
+// is taken any more.
+func TestAPanicInTheBackgroundIsAnErrorForGood(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"published", "merged"} {
+		r := newRig(t, rand.New(rand.NewPCG(seed(t), 0)))
+		r.close()
+		r.options.step = func(s string) {
+			if s == step {
+				panic("planted")
+			}
+		}
+		r.open()
+		require.Eventually(t, func() bool {
+			if r.index.Ready(t.Context()) == nil {
+				r.add(r.options.GenerationRows)
+			}
+			return r.index.Ready(t.Context()) != nil
+		}, time.Minute, time.Millisecond)
+		err := r.index.Ready(t.Context())
+		require.ErrorIs(t, err, errPanicked)
+		require.ErrorContains(t, err, "planted")
+		require.NotErrorIs(t, err, ErrBacklog, "it does not pass")
+		r.checkAll()
+	}
+}
+
+func TestAPanicOfALookUpLeavesTheIndexUnlocked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rand.New(rand.NewPCG(seed(t), 0)))
+	r.add(10)
+	key := r.table.keys(0)[0]
+	require.Panics(t, func() {
+		_ = r.index.FindAll(0, []uint64{key}, func(int, int64) { panic("planted") })
+	})
+	require.True(t, r.index.mu.TryLock())
+	r.index.mu.Unlock()
+}

@@ -93,6 +93,7 @@ type Index struct {
 	open     *generation   // behind the frozen ones
 	damage   error         // why nothing can be answered: a segment is being rebuilt, or errClosed
 	failure  error         // of the last try of the background work
+	gone     error         // a panic that ended the background work
 
 	work    chan struct{} // wakes buildLoop
 	merges  chan struct{} // wakes mergeLoop
@@ -146,9 +147,11 @@ func (x *Index) freezeWhenFull() {
 func (x *Index) Ready(ctx context.Context) error {
 	for {
 		x.mu.RLock()
-		waiting, failure, damage, changed := len(x.frozen), x.failure, x.damage, x.changed
+		waiting, failure, damage, gone, changed := len(x.frozen), x.failure, x.damage, x.gone, x.changed
 		x.mu.RUnlock()
 		switch {
+		case gone != nil:
+			return gone
 		case damage != nil:
 			return damage
 		case waiting < x.MaxFrozen:
@@ -175,13 +178,18 @@ func (x *Index) Find(rows []int64, column int, key uint64) ([]int64, error) {
 // in no order of i. It asks each segment's filter for all keys before the
 // next one's, so that the processor waits for many of them at once.
 func (x *Index) FindAll(column int, keys []uint64, found func(i int, row int64)) error {
-	x.mu.RLock()
-	err := x.findAll(column, keys, found)
-	x.mu.RUnlock()
-	if err != nil {
+	if err := x.findAllLocked(column, keys, found); err != nil {
 		return x.damaged(err)
 	}
 	return nil
+}
+
+// findAllLocked gives the lock back also after a panic: whoever contains it
+// must not leave the index locked.
+func (x *Index) findAllLocked(column int, keys []uint64, found func(i int, row int64)) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.findAll(column, keys, found)
 }
 
 func (x *Index) findAll(column int, keys []uint64, found func(i int, row int64)) error {
@@ -229,6 +237,7 @@ func readAll(looks []look, column int, keys []uint64, found func(i int, row int6
 	var workers sync.WaitGroup
 	for w := range readsAtOnce {
 		workers.Go(func() {
+			defer contain(&errs[w])
 			for i := w; i < len(looks) && errs[w] == nil; i += readsAtOnce {
 				rows[i], errs[w] = looks[i].segment.rowsOf(nil, column, keys[looks[i].key])
 			}
@@ -253,13 +262,17 @@ type part struct {
 // not hashed, in ascending order from the first one behind after, or in
 // descending order from the first one before it.
 func (x *Index) Scan(rows []int64, column int, key uint64, after int64, descending bool, limit int) ([]int64, error) {
-	x.mu.RLock()
-	rows, err := x.scan(rows, column, key, after, descending, limit)
-	x.mu.RUnlock()
+	rows, err := x.scanLocked(rows, column, key, after, descending, limit)
 	if err != nil {
 		return nil, x.damaged(err)
 	}
 	return rows, nil
+}
+
+func (x *Index) scanLocked(rows []int64, column int, key uint64, after int64, descending bool, limit int) ([]int64, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.scan(rows, column, key, after, descending, limit)
 }
 
 func (x *Index) scan(rows []int64, column int, key uint64, after int64, descending bool, limit int) (_ []int64, err error) {

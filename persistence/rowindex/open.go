@@ -104,13 +104,8 @@ func (x *Index) usable(ctx context.Context, path string, lastRow int64) (*segmen
 }
 
 func (x *Index) checkSegment(ctx context.Context, s *segment, lastRow int64) error {
-	if filepath.Base(s.path) != segmentFileName(x.Name, s.first, s.last) || len(s.columns) != len(x.Columns) {
-		return fmt.Errorf("%w: of another index", errDamaged)
-	}
-	for c := range x.Columns {
-		if x.Columns[c].Hashed != (len(s.search[c].filter) > 0) {
-			return fmt.Errorf("%w: of another index", errDamaged)
-		}
+	if err := s.belongsTo(x.Name, x.Columns); err != nil {
+		return err
 	}
 	if s.last > lastRow {
 		return fmt.Errorf("%w: the table has no row %d", errDamaged, s.last)
@@ -121,6 +116,19 @@ func (x *Index) checkSegment(ctx context.Context, s *segment, lastRow int64) err
 	}
 	if stamp != s.stamp {
 		return fmt.Errorf("%w: row %d of the table is another one", errDamaged, s.last)
+	}
+	return nil
+}
+
+// belongsTo checks that a segment is one of the index called name.
+func (s *segment) belongsTo(name string, columns []Column) error {
+	if filepath.Base(s.path) != segmentFileName(name, s.first, s.last) || len(s.columns) != len(columns) {
+		return fmt.Errorf("%w: of another index", errDamaged)
+	}
+	for c := range columns {
+		if columns[c].Hashed != (len(s.search[c].filter) > 0) {
+			return fmt.Errorf("%w: of another index", errDamaged)
+		}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sekali"
-	"sekali/persistence/writeback"
 )
 
 // Checkpoints move the WAL into the database. Each few MiB are moved by a
@@ -120,7 +119,7 @@ func (s *Store) moveAside() (walState, error) {
 	if err != nil {
 		return wal, err
 	}
-	return wal, s.flushed(writeback.Range(s.file, 0, 0))
+	return wal, s.flushed(s.file.WriteBack())
 }
 
 // flushed handles the error of a flush of the database. After a failed one the
@@ -138,7 +137,8 @@ func (s *Store) renewWAL() error {
 	if _, err := s.moveAside(); err != nil {
 		return err
 	}
-	if err := s.flushed(s.file.Sync()); err != nil {
+	// The mark with it: after a loss of power it is then not older than this.
+	if err := s.flushed(errors.Join(s.file.Sync(), s.mark.sync())); err != nil {
 		return err
 	}
 	return s.inTurn(func() error { _, err := s.checkpoint(passive); return err })
@@ -192,7 +192,19 @@ func (s *Store) checkpoint(mode checkpointMode) (walState, error) {
 		wal.size = 0 // the next commit begins it anew
 	}
 	s.walInUse.Store(wal.size)
+	if mode != look && wal.pending == 0 && s.options.Durability == Relaxed && s.mark != nil {
+		return wal, s.noteSynced()
+	}
 	return wal, nil
+}
+
+// noteSynced moves the mark of a relaxed store: a checkpoint syncs the log
+// before it moves it.
+func (s *Store) noteSynced() error {
+	if err := s.mark.note(s.writer.position()); err != nil {
+		return s.writeFailed("note the checkpoint", err)
+	}
+	return nil
 }
 
 func (s *Store) setBusyTimeout(d time.Duration) error {

@@ -5,6 +5,9 @@
 // that returned has been synced to the disk (a Relaxed store syncs later);
 // reads use a few read-only connections beside it and never hold a snapshot for
 // longer than one page.
+// Before the database is opened its log is audited, and what it holds is
+// compared with a high-water mark that is written after each commit: a start
+// that finds acknowledged events missing is refused (loss.go).
 // After an I/O error the store stops for good: a failed fsync is never retried
 // on the same handle (the kernel may have dropped the pages), so everything
 // from then on is refused with sekali.CodeStorageFailed.

@@ -27,6 +27,14 @@ func fileURI(path, options string) string {
 	return u.String()
 }
 
+// withVFS makes connections of a DSN use the VFS of that name; "" is SQLite's own.
+func withVFS(dsn, vfs string) string {
+	if vfs == "" {
+		return dsn
+	}
+	return dsn + "&vfs=" + url.QueryEscape(vfs)
+}
+
 func creatorDSN(path string) string {
 	return fileURI(path, commonOptions+"&_txlock=immediate&_journal_mode=DELETE&_synchronous=FULL")
 }

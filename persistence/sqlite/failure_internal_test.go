@@ -62,7 +62,7 @@ func TestAfterAFailureEveryWriteIsRefused(t *testing.T) {
 }
 
 func TestAFullDatabaseIsSaidAndRecoveredFrom(t *testing.T) {
-	s := openTest(t, t.TempDir(), Options{})
+	s := openTest(t, t.TempDir(), Options{watchEvery: time.Millisecond})
 	mustAppend(t, s, batchOf("t", 0, 5, 10))
 	execWriter(t, s, "pragma max_page_count = 40")
 	for range 3 {
@@ -74,6 +74,7 @@ func TestAFullDatabaseIsSaidAndRecoveredFrom(t *testing.T) {
 	require.Equal(t, sekali.CodeNotFound, sekali.CodeOf(err), "nothing of the batch is left")
 
 	execWriter(t, s, "pragma max_page_count = 4294967294")
+	eventuallyReady(t, s)
 	appended := mustAppend(t, s, batchOf("new", 0, 10, mebibyte))
 	require.Equal(t, []string{"new"}, appended.NewTopics)
 	for i, d := range appended.Decisions {

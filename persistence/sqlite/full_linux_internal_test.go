@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,7 +19,7 @@ func TestAFullDiskIsSaidAndRecoveredFrom(t *testing.T) {
 		t.Skipf("needs the right to mount: %v", err)
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
-	s := openTest(t, dir, Options{})
+	s := openTest(t, dir, Options{watchEvery: time.Millisecond})
 	mustAppend(t, s, batchOf("t", 0, 5, 10))
 
 	ballast := filepath.Join(dir, "ballast")
@@ -28,8 +29,10 @@ func TestAFullDiskIsSaidAndRecoveredFrom(t *testing.T) {
 		require.ErrorIs(t, err, &sekali.Error{Code: sekali.CodeStorageFull})
 	}
 	requireUnique(t, s, 5)
+	require.ErrorIs(t, s.Ready(), &sekali.Error{Code: sekali.CodeStorageFull}, "2 MiB are there no more")
 
 	require.NoError(t, os.Remove(ballast))
+	eventuallyReady(t, s)
 	mustAppend(t, s, batchOf("t", 5, 10, mebibyte/8))
 	requireUnique(t, s, 15)
 	require.NoError(t, s.Close())

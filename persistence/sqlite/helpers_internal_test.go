@@ -2,7 +2,12 @@ package sqlite
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,3 +69,66 @@ func execWriter(t testing.TB, s *Store, statement string) {
 		return err
 	})
 }
+
+// eventuallyReady waits until a full disk has been found to have room.
+func eventuallyReady(t testing.TB, s *Store) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.Ready() == nil }, time.Minute, time.Millisecond)
+}
+
+// crashed returns a copy of the data directory as a killed process leaves it.
+func crashed(t testing.TB, s *Store) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "crashed")
+	withWriter(t, s, func() error { return os.CopyFS(dir, os.DirFS(s.dir)) })
+	return dir
+}
+
+// testDisk is the real disk with a hook in front of each operation: "open",
+// "write", "sync", "rename", "remove", "syncdir", "writeback", "truncate".
+type testDisk struct {
+	realDisk
+	before func(operation, path string, content []byte) error
+}
+
+func (d testDisk) OpenFile(path string, flag int, mode os.FileMode) (diskFile, error) {
+	if err := d.before("open", path, nil); err != nil {
+		return nil, err
+	}
+	f, err := d.realDisk.OpenFile(path, flag, mode)
+	if err != nil {
+		return nil, err
+	}
+	return testFile{f, path, d.before}, nil
+}
+
+func (d testDisk) Rename(from, to string) error {
+	return errors.Join(d.before("rename", to, nil), d.realDisk.Rename(from, to))
+}
+
+func (d testDisk) SyncDir(dir string) error {
+	return errors.Join(d.before("syncdir", dir, nil), d.realDisk.SyncDir(dir))
+}
+
+type testFile struct {
+	diskFile
+	path   string
+	before func(operation, path string, content []byte) error
+}
+
+func (f testFile) WriteAt(b []byte, at int64) (int, error) {
+	if err := f.before("write", f.path, b); err != nil {
+		return 0, err
+	}
+	return f.diskFile.WriteAt(b, at)
+}
+
+func (f testFile) Sync() error {
+	if err := f.before("sync", f.path, nil); err != nil {
+		return err
+	}
+	return f.diskFile.Sync()
+}
+
+// errFull is what a write to a full disk gives.
+func errFull() error { return fmt.Errorf("write: %w", syscall.ENOSPC) }

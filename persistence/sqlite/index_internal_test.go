@@ -122,6 +122,7 @@ func TestAnIndexThatIsAheadOfTheDatabaseIsNotBelieved(t *testing.T) {
 	eventuallySegments(t, dir, "events")
 	require.NoError(t, s.Close())
 	copyFile(t, older, s.path)
+	require.NoError(t, os.Remove(filepath.Join(dir, markName)), "it would refuse this database")
 
 	s = openSmall(t, dir)
 	for _, d := range mustAppend(t, s, batchOf("other", 0, 400, 10)).Decisions {

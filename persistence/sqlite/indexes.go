@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 
 	"github.com/cespare/xxhash/v2"
@@ -32,30 +31,37 @@ type indexes struct {
 // tableConns serve the goroutines that write, merge and mend segments.
 const tableConns = 2
 
+// The names of the indexes, which begin those of their files.
+const (
+	eventsIndex     = "events"
+	duplicatesIndex = "duplicates"
+)
+
+var indexColumns = map[string][]rowindex.Column{
+	eventsIndex:     {idColumn: {Hashed: true}, topicColumn: {}},
+	duplicatesIndex: {{}},
+}
+
 // indexFolder is the folder of the index files in the data directory.
 const indexFolder = "index"
 
 // openIndexes brings the indexes to the state of the tables, whose newest rows
-// are lastSeq and lastTally. generation is the size of a generation, 0 for the
-// usual one.
-func openIndexes(ctx context.Context, dir string, keys idKeys, lastSeq, lastTally int64, generation int, log *slog.Logger) (x indexes, err error) {
+// are lastSeq and lastTally.
+func openIndexes(ctx context.Context, dir string, keys idKeys, lastSeq, lastTally int64, opt Options) (x indexes, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, x.close())
 		}
 	}()
-	if x.tables, err = sql.Open("sqlite", readerDSN(filepath.Join(dir, databaseFile))); err != nil {
+	if x.tables, err = openConns(ctx, filepath.Join(dir, databaseFile), opt, tableConns); err != nil {
 		return x, err
 	}
-	if err := openReaders(ctx, x.tables, tableConns); err != nil {
-		return x, err
-	}
-	o := rowindex.Options{Dir: filepath.Join(dir, indexFolder), GenerationRows: generation, Logger: log}
-	o.Name, o.Columns, o.Table = "events", []rowindex.Column{idColumn: {Hashed: true}, topicColumn: {}}, &eventsTable{x.tables, keys}
+	o := rowindex.Options{Dir: filepath.Join(dir, indexFolder), GenerationRows: opt.generationRows, Logger: opt.Logger}
+	o.Name, o.Columns, o.Table = eventsIndex, indexColumns[eventsIndex], &eventsTable{x.tables, keys}
 	if x.events, err = rowindex.Open(ctx, lastSeq, o); err != nil {
 		return x, err
 	}
-	o.Name, o.Columns, o.Table = "duplicates", []rowindex.Column{{}}, &duplicatesTable{x.tables, keys}
+	o.Name, o.Columns, o.Table = duplicatesIndex, indexColumns[duplicatesIndex], &duplicatesTable{x.tables, keys}
 	x.duplicates, err = rowindex.Open(ctx, lastTally, o)
 	return x, err
 }
@@ -156,8 +162,13 @@ func (t *duplicatesTable) Scan(ctx context.Context, first, last int64, add func(
 func (t *duplicatesTable) Stamp(ctx context.Context, row int64) (uint64, error) {
 	var seq int64
 	err := t.db.QueryRowContext(ctx, `select seq from duplicates where id = ?`, row).Scan(&seq)
+	return stampOf(t.keys, duplicateSum(row, seq), err)
+}
+
+// duplicateSum is the checksum of what does not change of a row of duplicates.
+func duplicateSum(row, seq int64) uint64 {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(row))
 	binary.LittleEndian.PutUint64(b[8:], uint64(seq))
-	return stampOf(t.keys, xxhash.Sum64(b[:]), err)
+	return xxhash.Sum64(b[:])
 }

@@ -35,9 +35,9 @@ type knownEvent struct {
 	fingerprint uint64
 }
 
-func openJudge(ctx context.Context, path string) (_ *judge, err error) {
+func openJudge(ctx context.Context, path, vfs string) (_ *judge, err error) {
 	j := &judge{}
-	if j.db, err = sql.Open("sqlite", judgeDSN(path)); err != nil {
+	if j.db, err = sql.Open("sqlite", withVFS(judgeDSN(path), vfs)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -70,6 +70,7 @@ func (j *judge) known(seqs []int64, names map[int64]string) (map[int64]knownEven
 		var workers sync.WaitGroup
 		for w := range min(judgeConns, len(chunks)) {
 			workers.Go(func() {
+				defer contain(&errs[w]) // w is below the number of chunks
 				for i := w; i < len(chunks); i += judgeConns {
 					found[i], errs[i] = j.readChunk(chunks[i], names)
 				}

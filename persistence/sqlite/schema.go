@@ -60,44 +60,47 @@ var schema = []string{
 	) strict`,
 }
 
-// ensureDatabase creates the database of dir when there is none, and refuses a
-// file that is not ours. A new one is built under another name and renamed when
+// ensureDatabase creates the database of dir when there is none and none was
+// there before, as far as the mark tells, and refuses a file that is not ours. A new one is built under another name and renamed when
 // complete, so that a crash leaves either no database or a whole one.
-func ensureDatabase(dir string) error {
+func ensureDatabase(dir string, mark *Mark, o Options) (created bool, err error) {
 	path := filepath.Join(dir, databaseFile)
 	switch _, err := os.Stat(path); {
 	case err == nil:
-		return checkHeader(path)
+		return false, checkHeader(path)
 	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("look for the database: %w", err)
+		return false, fmt.Errorf("look for the database: %w", err)
 	}
 	if _, err := os.Stat(path + "-wal"); err == nil {
-		return fmt.Errorf("%s is missing but its log %s-wal is there, which may hold events that were acknowledged; put the database back beside it, or move the log away too to start empty", databaseFile, databaseFile)
+		return false, fmt.Errorf("%s is missing but its log %s-wal is there, which may hold events that were acknowledged; put the database back beside it, or move the log away too to start empty", databaseFile, databaseFile)
+	}
+	if mark != nil && mark.Batch > 0 {
+		return false, fmt.Errorf("%s is missing, which held events up to %s; put it back or restore a backup, or move %s away too to start empty", databaseFile, mark.position(), markName)
 	}
 	fresh := path + ".new"
-	if err := removeIfExists(fresh, fresh+"-journal"); err != nil {
-		return fmt.Errorf("remove the rest of an interrupted start: %w", err)
+	if err := removeIfExists(o.disk, fresh, fresh+"-journal"); err != nil {
+		return false, fmt.Errorf("remove the rest of an interrupted start: %w", err)
 	}
-	if err := createDatabase(fresh); err != nil {
-		return fmt.Errorf("create the database: %w", err)
+	if err := createDatabase(fresh, o.vfs); err != nil {
+		return false, fmt.Errorf("create the database: %w", err)
 	}
-	if err := os.Rename(fresh, path); err != nil {
-		return fmt.Errorf("publish the new database: %w", err)
+	if err := o.disk.Rename(fresh, path); err != nil {
+		return false, fmt.Errorf("publish the new database: %w", err)
 	}
-	return syncDir(dir)
+	return true, o.disk.SyncDir(dir)
 }
 
-func removeIfExists(paths ...string) error {
+func removeIfExists(d disk, paths ...string) error {
 	for _, p := range paths {
-		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-func createDatabase(path string) (err error) {
-	db, err := sql.Open("sqlite", creatorDSN(path))
+func createDatabase(path, vfs string) (err error) {
+	db, err := sql.Open("sqlite", withVFS(creatorDSN(path), vfs))
 	if err != nil {
 		return err
 	}
@@ -121,13 +124,4 @@ func createDatabase(path string) (err error) {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

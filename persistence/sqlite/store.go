@@ -7,12 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	"modernc.org/sqlite"
+	"time"
 
 	"sekali"
 )
@@ -49,8 +46,22 @@ type Options struct {
 	Durability Durability
 	Readers    int          // read connections, default 3
 	Logger     *slog.Logger // default: discards
+	// AllowFileSystem is the name of a type of file system that is taken
+	// although it is refused otherwise: see FileSystemError.
+	AllowFileSystem string
+	// AcceptLoss is the ID of a LossError to go on after. Any other loss is
+	// refused all the same.
+	AcceptLoss string
 
-	generationRows int // of the indexes; tests set it
+	// Tests set these.
+	generationRows int    // of the indexes
+	disk           disk   // what is done to files past SQLite
+	vfs            string // name of the VFS of every connection; "" is SQLite's own
+	manual         bool   // no checkpointer: the test does its work
+	watchEvery     time.Duration
+	tailRows       int // that are checked at every start
+
+	restoring bool // by Restore, which is not done
 }
 
 func (o Options) withDefaults() Options {
@@ -58,11 +69,18 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.tailRows = cmp.Or(o.tailRows, tailRows)
+	o.watchEvery = cmp.Or(o.watchEvery, watchTime)
+	if o.disk == nil {
+		o.disk = realDisk{}
+	}
 	return o
 }
 
 // Store is a sekali.Store in a data directory.
 type Store struct {
+	options Options
+	dir     string
 	path    string
 	log     *slog.Logger
 	lock    *dirLock
@@ -71,7 +89,13 @@ type Store struct {
 	aside *sql.DB
 	// file is the database, opened once more to flush it. It is closed after
 	// SQLite has closed its own: closing it may drop their locks.
-	file *os.File
+	file   diskFile
+	files  []watchedFile
+	mark   *markFile // guarded by turn
+	keeper *sql.DB   // while the store opens (start.go)
+
+	unclean  bool    // the store was not closed before
+	scrubber *sql.DB // of an unclean store (check.go)
 
 	indexes indexes
 	keys    idKeys
@@ -84,6 +108,8 @@ type Store struct {
 	writer *writer
 
 	failure  atomic.Pointer[sekali.Error] // set once: no further writes
+	failed   chan struct{}                // closed after failure was set
+	full     atomic.Pointer[sekali.Error] // no writes until there is room
 	walInUse atomic.Int64                 // bytes, as the last look or checkpoint found
 	unlooked int64                        // bytes of events stored since a look was asked for; guarded by turn
 	pressure int64                        // walInUse from which writes are refused
@@ -95,106 +121,16 @@ type Store struct {
 
 var _ sekali.Store = (*Store)(nil)
 
-// Open locks dir (created when missing, with mode 0700), creates or opens the
-// database in it and restores the state. It returns an *InUseError when
-// another process has the directory.
-func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
-	o = o.withDefaults()
-	// With POSIX locks, closing any other descriptor of the database file in
-	// this process would silently drop SQLite's own. Where the kernel has no
-	// OFD locks the library falls back by itself.
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
-		return nil, fmt.Errorf("enable OFD locks: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create the data directory: %w", err)
-	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{
-		path: filepath.Join(dir, databaseFile), log: o.Logger, lock: lock, window: searchWindow, pressure: pressureBytes,
-		turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), closing: make(chan struct{}),
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.release())
-		}
-	}()
-	if err := ensureDatabase(dir); err != nil {
-		return nil, err
-	}
-	if s.writer, err = openWriter(ctx, s.path, o.Durability); err != nil {
-		return nil, err
-	}
-	if s.readers, err = sql.Open("sqlite", readerDSN(s.path)); err != nil {
-		return nil, fmt.Errorf("open the readers: %w", err)
-	}
-	if err := openReaders(ctx, s.readers, o.Readers); err != nil {
-		return nil, fmt.Errorf("open the readers: %w", err)
-	}
-	if s.writer.judge, err = openJudge(ctx, s.path); err != nil {
-		return nil, fmt.Errorf("open the judge: %w", err)
-	}
-	if s.aside, err = openAside(ctx, s.path, o.Durability); err != nil {
-		return nil, fmt.Errorf("open the connection for checkpoints: %w", err)
-	}
-	if s.file, err = os.Open(s.path); err != nil {
-		return nil, fmt.Errorf("open the database to flush it: %w", err)
-	}
-	w := s.writer
-	s.keys = w.keys
-	s.indexes, err = openIndexes(ctx, dir, w.keys, w.lastSeq, w.tallies.lastID, o.generationRows, o.Logger)
-	if err != nil {
-		return nil, err
-	}
-	w.indexes = s.indexes
-	s.visible.Store(w.lastSeq)
-	s.done.Go(s.checkpointLoop)
-	return s, nil
-}
-
-// openAside opens a connection that only checkpoints.
-func openAside(ctx context.Context, path string, d Durability) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", writerDSN(path, d))
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
-}
-
-// openReaders opens n connections that stay open: at the moment of need the
-// process might be out of descriptors.
-func openReaders(ctx context.Context, db *sql.DB, n int) (err error) {
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
-	for range n {
-		conn, err := db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }() // gives it back to the pool
-		if err := conn.PingContext(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // AppendBatch implements sekali.Store.
 //
 // Next: [writer.appendBatch].
-func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (sekali.Appended, error) {
+func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (_ sekali.Appended, err error) {
 	if err := s.takeTurn(ctx); err != nil {
 		return sekali.Appended{}, err
 	}
 	defer s.endTurn()
-	if err := s.failure.Load(); err != nil {
+	defer s.containAppend(&err)
+	if err := s.Ready(); err != nil {
 		return sekali.Appended{}, err
 	}
 	if err := s.checkPressure(); err != nil {
@@ -208,6 +144,9 @@ func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (sekali.Appende
 		return sekali.Appended{}, s.writeFailed("append batch", err)
 	}
 	s.visible.Store(s.writer.lastSeq)
+	if err := s.noteCommit(b.At); err != nil {
+		return sekali.Appended{}, s.writeFailed("note the commit", err)
+	}
 	s.tellCheckpointer(b.Events)
 	return appended, nil
 }
@@ -247,11 +186,42 @@ func (s *Store) endTurn() { <-s.turn }
 // store for good.
 func (s *Store) writeFailed(doing string, err error) error {
 	e := writeError(fmt.Errorf("%s: %w", doing, err))
-	if e.Code == sekali.CodeStorageFailed && s.failure.CompareAndSwap(nil, e) {
+	switch {
+	case e.Code == sekali.CodeStorageFailed && s.failure.CompareAndSwap(nil, e):
 		s.log.Error("storage failed, refusing all further writes", "error", e.Err)
+		close(s.failed)
+	case e.Code == sekali.CodeStorageFull && s.full.CompareAndSwap(nil, e):
+		s.log.Warn("the disk is full, refusing writes until there is room", "dir", s.dir, "error", e.Err)
 	}
 	return e
 }
+
+// noteCommit moves the high-water mark. That of a relaxed store moves when the
+// log has been synced.
+func (s *Store) noteCommit(at time.Time) error {
+	s.writer.lastAt = at
+	if s.options.Durability == Relaxed {
+		return nil
+	}
+	return s.mark.note(s.writer.position())
+}
+
+// Ready returns nil while writes are taken, else the error of every write:
+// after a failure for good, or while the disk is full. It may be called at any
+// time from any goroutine.
+func (s *Store) Ready() error {
+	if err := s.failure.Load(); err != nil {
+		return err
+	}
+	if err := s.full.Load(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Failed is closed when the store has failed for good: nothing will be written
+// any more and the process should end.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // Close implements sekali.Store: the WAL is merged into the database and the
 // lock released.
@@ -262,7 +232,7 @@ func (s *Store) Close() error {
 		s.done.Wait()
 		s.turn <- struct{}{} // waits for a running AppendBatch; never given back
 		if s.failure.Load() == nil {
-			if _, err := s.checkpoint(truncate); err != nil {
+			if err := s.settle(); err != nil {
 				s.log.Warn("the WAL stays for the next start", "error", err)
 			}
 		}
@@ -271,14 +241,30 @@ func (s *Store) Close() error {
 	return err
 }
 
+// settle empties the log and notes that the store was closed.
+func (s *Store) settle() error {
+	wal, err := s.checkpoint(truncate)
+	if err != nil || wal.size > 0 {
+		return err
+	}
+	last := s.writer.position()
+	last.Clean = true
+	if err := s.mark.note(last); err != nil {
+		return err
+	}
+	return s.mark.sync()
+}
+
 // release closes everything. The last connection to be closed moves the WAL
 // into the database, which nobody may do after a failure: then that is a
 // reader, which cannot.
 func (s *Store) release() error {
 	errs := []error{s.indexes.close()}
 	closeReaders := func() {
-		if s.readers != nil {
-			errs = append(errs, s.readers.Close())
+		for _, db := range []*sql.DB{s.readers, s.scrubber} {
+			if db != nil {
+				errs = append(errs, db.Close())
+			}
 		}
 	}
 	failed := s.failure.Load() != nil
@@ -294,8 +280,14 @@ func (s *Store) release() error {
 	if failed {
 		closeReaders()
 	}
+	if s.keeper != nil {
+		errs = append(errs, s.keeper.Close())
+	}
 	if s.file != nil {
 		errs = append(errs, s.file.Close())
+	}
+	if s.mark != nil {
+		errs = append(errs, s.mark.file.Close())
 	}
 	return errors.Join(append(errs, s.lock.release())...)
 }

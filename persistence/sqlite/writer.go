@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sekali"
 )
@@ -29,6 +30,9 @@ type writer struct {
 	judge     *judge
 	lastSeq   int64
 	lastBatch int64
+	lastAt    time.Time        // of the last transaction
+	repeats   int64            // duplicates counted over all topics
+	gaps      bool             // a loss was accepted: seqs may be missing
 	topics    map[string]int64 // committed topic numbers, a cache
 	tallies   recentTallies
 
@@ -58,8 +62,8 @@ type inBatchEvent struct {
 	event *sekali.Event
 }
 
-func openWriter(ctx context.Context, path string, d Durability) (_ *writer, err error) {
-	db, err := sql.Open("sqlite", writerDSN(path, d))
+func openWriter(ctx context.Context, path string, o Options) (_ *writer, err error) {
+	db, err := sql.Open("sqlite", withVFS(writerDSN(path, o.Durability), o.vfs))
 	if err != nil {
 		return nil, fmt.Errorf("open the writer: %w", err)
 	}
@@ -78,7 +82,7 @@ func openWriter(ctx context.Context, path string, d Durability) (_ *writer, err 
 	if err := checkIdentity(ctx, db); err != nil {
 		return nil, err
 	}
-	if err := checkSettings(ctx, db, d); err != nil {
+	if err := checkSettings(ctx, db, o.Durability); err != nil {
 		return nil, err
 	}
 	if w.keys, err = readKeys(ctx, db); err != nil {
@@ -92,14 +96,32 @@ func openWriter(ctx context.Context, path string, d Durability) (_ *writer, err 
 
 // restore reads where the tables end.
 func (w *writer) restore(ctx context.Context) error {
-	err := w.db.QueryRowContext(ctx, `select seq, batch from events order by seq desc limit 1`).Scan(&w.lastSeq, &w.lastBatch)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var at int64
+	err := w.db.QueryRowContext(ctx, `select seq, batch, processed_at from events order by seq desc limit 1`).Scan(&w.lastSeq, &w.lastBatch, &at)
+	switch {
+	case err == nil:
+		w.lastAt = fromNanos(at)
+	case !errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("restore the last seq: %w", err)
+	}
+	seq, batch, err := readFloor(ctx, w.db)
+	if err != nil {
+		return err
+	}
+	w.gaps = seq > 0
+	w.lastSeq, w.lastBatch = max(w.lastSeq, seq), max(w.lastBatch, batch)
+	if err := w.db.QueryRowContext(ctx, `select coalesce(sum(duplicate_count), 0) from topics`).Scan(&w.repeats); err != nil {
+		return fmt.Errorf("restore the count of duplicates: %w", err)
 	}
 	if err := w.db.QueryRowContext(ctx, `select coalesce(max(id), 0) from duplicates`).Scan(&w.tallies.lastID); err != nil {
 		return fmt.Errorf("restore the last duplicate: %w", err)
 	}
 	return nil
+}
+
+// position is how far the database has come.
+func (w *writer) position() Mark {
+	return Mark{Batch: w.lastBatch, Seq: w.lastSeq, Repeats: w.repeats, At: w.lastAt, database: w.keys.stamp(0)}
 }
 
 const eventColumnCount = 10
@@ -151,13 +173,14 @@ func (w *writer) appendBatch(b sekali.Batch) (sekali.Appended, error) {
 	if err != nil {
 		return sekali.Appended{}, fmt.Errorf("begin: %w", err)
 	}
+	// Also after a panic. After a commit it does nothing; after an error SQLite
+	// may have rolled back by itself, and that error tells why.
+	defer func() { _ = sqlTx.Rollback() }()
 	tx := newAppendTx(w, sqlTx, b.At)
 	if err := tx.apply(b); err != nil {
-		_ = sqlTx.Rollback() // SQLite may have rolled back by itself; err tells why
 		return sekali.Appended{}, err
 	}
 	if err := sqlTx.Commit(); err != nil {
-		_ = sqlTx.Rollback() // as above
 		return sekali.Appended{}, fmt.Errorf("commit: %w", err)
 	}
 	w.committed(tx)
@@ -174,6 +197,9 @@ func (w *writer) committed(tx *appendTx) {
 		w.indexes.duplicates.Add(w.tallies.lastID+1, tx.tallies.seqs)
 	}
 	w.tallies.committed(&tx.tallies)
+	for _, c := range tx.counts {
+		w.repeats += c.duplicates
+	}
 	for name, id := range tx.created {
 		w.rememberTopic(name, id)
 	}

@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
-
-	"sekali/loadtest/result"
 )
 
 // Display is where progress is shown. Its zero value shows nothing.
@@ -24,6 +23,7 @@ type Display struct {
 // Phase is a part of a command while it is shown.
 type Phase struct {
 	name string
+	unit string // what is counted
 	// events is the total, when a count tells how far the phase is; otherwise
 	// its time does.
 	events   int64
@@ -41,8 +41,11 @@ const (
 )
 
 // Events shows a phase that ends with a number of events.
-func (d Display) Events(name string, total int64) *Phase {
-	return d.show(&Phase{name: name, events: total})
+func (d Display) Events(name string, total int64) *Phase { return d.Count(name, "events", total) }
+
+// Count shows a phase that ends with a number of what unit says.
+func (d Display) Count(name, unit string, total int64) *Phase {
+	return d.show(&Phase{name: name, unit: unit, events: total})
 }
 
 // Time shows a phase that ends after a time.
@@ -122,7 +125,7 @@ func (p *Phase) writeLines(w io.Writer) {
 			_, _ = fmt.Fprintf(w, "%s: since %s\n", p.name, time.Since(p.start).Round(time.Second)) // As for the bar.
 			return
 		}
-		how := fmt.Sprintf("%s of %s events", result.FormatCount(p.done.Load()), result.FormatCount(p.events))
+		how := fmt.Sprintf("%s of %s %s", humanize.Comma(p.done.Load()), humanize.Comma(p.events), p.unit)
 		if p.duration > 0 {
 			how = fmt.Sprintf("%s of %s", time.Since(p.start).Round(time.Second), p.duration)
 		}
@@ -150,5 +153,5 @@ func (p *Phase) rate(separator string) string {
 	if done == 0 {
 		return ""
 	}
-	return separator + result.FormatCount(int64(float64(done)/time.Since(p.start).Seconds())) + "/s"
+	return separator + humanize.Comma(int64(float64(done)/time.Since(p.start).Seconds())) + "/s"
 }

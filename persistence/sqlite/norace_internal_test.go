@@ -1,0 +1,10 @@
+//go:build !race
+
+package sqlite
+
+const (
+	powerLossStates   = 20_000
+	powerLossControls = 500
+	ioErrorInjections = 1000
+	rotDamages        = 100
+)
