@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"regexp"
+	"strings"
 )
 
 // A token is sek_<id>_<secret>. Secret scanners can be told the form:
@@ -81,5 +82,14 @@ func idOf(token []byte) (id []byte, ok bool) {
 
 var inText = regexp.MustCompile(`(sek_[0-9A-Za-z]{12}_)[0-9A-Za-z]{8,}`)
 
+// MayHoldToken reports whether a text has the beginning of a token in it: then
+// it is not to be repeated as it is.
+func MayHoldToken(text string) bool { return strings.Contains(text, tokenPrefix) }
+
 // Redact returns a text without the secret parts of tokens in it.
-func Redact(text string) string { return inText.ReplaceAllString(text, "${1}[secret]") }
+func Redact(text string) string {
+	if !MayHoldToken(text) { // nearly always, and much faster
+		return text
+	}
+	return inText.ReplaceAllString(text, "${1}[secret]")
+}

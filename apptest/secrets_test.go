@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,6 +98,41 @@ func encoded(t testing.TB, e sekali.Event) string {
 	return string(body)
 }
 
+// brokenRequests have a key where none should be.
+func brokenRequests(key string) []string {
+	host := "Host: 127.0.0.1\r\nConnection: close\r\n"
+	return []string{
+		"GET /stats HTTP/1.1\r\n" + host + "Authorization Bearer " + key + "\r\n\r\n",
+		"GET /stats HTTP/1.1\r\n" + host + "Authorization: Bearer " + key + "\x00\r\n\r\n",
+		"GET /stats HTTP/1.1\r\n" + host + "Authorization: Bearer " + key + "\r\n " + key + "\r\n\r\n",
+		"GET /stats HTTP/1.1\r\n" + host + "X-Request-Id: " + key + "\r\n\r\n",
+		"GET /stats HTTP/1.1\r\n" + host + key + ": x\r\n\r\n",
+		"GET /stats HTTP/1.1\r\n" + host + "X: " + strings.Repeat(key, 200) + "\r\n\r\n",
+		"GET /stats?key=" + key + " HTTP/1.1\r\n" + host + "\r\n",
+		"GET /" + key + " HTTP/1.1\r\n" + host + "\r\n",
+		"GET /%73ek_" + key[4:] + " HTTP/1.1\r\n" + host + "\r\n",
+		"GET /stats HTTP/1.1\r\nHost: " + key + "\r\nConnection: close\r\n\r\n",
+		"GET /stats HTTP/9." + key + "\r\n" + host + "\r\n",
+		key + " /stats HTTP/1.1\r\n" + host + "\r\n",
+		"Authorization: Bearer " + key + "\r\n\r\n",
+		"POST /publish HTTP/1.1\r\n" + host + "Transfer-Encoding: " + key + "\r\n\r\n",
+		"POST /publish HTTP/1.1\r\n" + host + "Content-Length: 1" + key + "\r\n\r\nx",
+	}
+}
+
+// send sends bytes over a connection of its own and returns what comes back.
+func (s *server) send(request string) []byte {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(s.t, err)
+	defer func() { _ = conn.Close() }() // the server may have closed it
+	require.NoError(s.t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, request)
+	require.NoError(s.t, err)
+	answer, _ := io.ReadAll(conn) // a reset ends it as well
+	return answer
+}
+
 // everyRequest is each endpoint, and what is none.
 func everyRequest(t testing.TB) [][3]string {
 	one := encoded(t, event("t", "1"))
@@ -156,6 +193,10 @@ func TestFault12NoSecretInLogs(t *testing.T) {
 		}
 		_, answer := s.ask("DELETE", "/admin/keys/"+k.Key, "Bearer "+full.Key, "") // a whole key where its id should be
 		found.add("DELETE of a whole key", answer)
+		for _, request := range brokenRequests(k.Key) {
+			found.add("answer to "+request[:20], s.send(request))
+			requests++
+		}
 		for _, args := range [][]string{{"revoke", k.Name}, {"rotate", k.Name}, {"create", "--name", k.Name, "--scope", "read"}} {
 			p := run(t, nil, append(append([]string{"keys"}, args...), "--data-dir", dir)...)
 			found.add("stderr of keys "+args[0], []byte(p.stderr.String()))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -70,7 +69,7 @@ func (b *bodies) receive(ctx *fasthttp.RequestCtx) (*body, error) {
 	}
 	if err != nil {
 		b.release(ctx, received)
-		return nil, err
+		return nil, b.refusal(ctx, err)
 	}
 	ctx.Request.SetBodyRaw(received.bytes)
 	return received, nil
@@ -89,7 +88,7 @@ func (b *bodies) readChunks(ctx *fasthttp.RequestCtx, stream io.Reader, into *bo
 	defer conn.unbound()
 	err := b.readAll(stream, -1, into)
 	if err == nil && conn.ended.Load() {
-		err = b.broken(io.ErrUnexpectedEOF)
+		err = io.ErrUnexpectedEOF
 	}
 	return err
 }
@@ -109,7 +108,7 @@ func (b *bodies) readAll(stream io.Reader, length int, into *body) error {
 		case errors.Is(err, io.EOF) && (length < 0 || len(into.bytes) == length):
 			return nil
 		case err != nil:
-			return b.broken(err)
+			return err
 		}
 	}
 }
@@ -118,9 +117,14 @@ func (b *bodies) tooLarge() error {
 	return problem(codeBodyTooLarge, "the body is larger than "+strconv.Itoa(b.maxBody)+" bytes; send smaller batches")
 }
 
-// broken answers for a body that did not come whole.
-func (b *bodies) broken(err error) error {
-	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+// refusal turns the end of a body that did not come whole into an answer. Other
+// errors are answers already.
+func (b *bodies) refusal(ctx *fasthttp.RequestCtx, err error) error {
+	if _, ok := errors.AsType[*sekali.Error](err); ok {
+		return err
+	}
+	// fasthttp does not pass on what ended the size of a chunk.
+	if conn, ok := ctx.Conn().(*countedConn); ok && conn.timedOut {
 		return problem(codeRequestTimeout, "the request did not arrive within "+b.timeout.String())
 	}
 	return problem(codeMalformed, "the body is not as long as announced, or not well-formed chunks")

@@ -98,14 +98,15 @@ func linger(conn net.Conn) {
 // ended.
 type countedConn struct {
 	net.Conn
-	once  sync.Once
-	open  *atomic.Int64
-	ended atomic.Bool
+	once   sync.Once
+	open   *atomic.Int64
+	ended  atomic.Bool
+	unread atomic.Bool // a request was answered before it was read to its end
 
 	// Only the goroutine that reads uses these.
-	bounded bool
-	left    int64       // bytes that may still be read while bounded
-	unread  atomic.Bool // a request was answered before it was read to its end
+	bounded  bool
+	left     int64 // bytes that may still be read while bounded
+	timedOut bool  // the last read
 }
 
 // errTooMuchFraming ends a chunked body that is mostly something else.
@@ -122,6 +123,8 @@ func (c *countedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
 		c.ended.Store(true)
+		netErr, ok := errors.AsType[net.Error](err)
+		c.timedOut = ok && netErr.Timeout()
 	}
 	if c.bounded {
 		if c.left -= int64(n); c.left < 0 {

@@ -43,9 +43,7 @@ func (s *Server) handleEvents(ctx *fasthttp.RequestCtx, _ []string) error {
 	}
 	body := append([]byte(nil), format.open...)
 	body = append(format.appendEvents(body, page.Events, true), format.close...)
-	ctx.SetContentType(contentType)
-	ctx.SetBody(body)
-	return nil
+	return s.writeLarge(ctx, contentType, body)
 }
 
 // listFormat is how a list of events is written.
@@ -83,23 +81,50 @@ type eventStream struct {
 	rest   []byte // of buf
 	begun  bool   // an event has been written
 	done   bool
+
+	charged int64 // of Server.sending, until Close
 }
 
 func (s *Server) streamEvents(ctx *fasthttp.RequestCtx, q sekali.EventsQuery, contentType string, format listFormat) error {
 	q.Limit = streamPage
-	stream := &eventStream{server: s, conn: ctx.Conn(), query: q, format: format, buf: []byte(format.open)}
+	if err := s.sending.take(streamBytes); err != nil {
+		return err
+	}
+	stream := &eventStream{server: s, conn: ctx.Conn(), query: q, format: format, buf: []byte(format.open), charged: streamBytes}
 	// The first page is read now, while an error can still be an answer.
-	if err := stream.fill(); err != nil {
+	if err := stream.begin(); err != nil {
 		return err
 	}
 	ctx.SetContentType(contentType)
 	if ctx.IsHead() {
+		_ = stream.Close() // it returns no error
 		// fasthttp would end a stream that it does not send with a blank line,
 		// which the next answer on the connection would begin with.
 		ctx.Response.Header.SetContentLength(-1)
 		return nil
 	}
 	ctx.SetBodyStream(stream, -1)
+	return nil
+}
+
+// begin reads the first page. If that fails the stream is closed.
+func (r *eventStream) begin() error {
+	begun := false
+	defer func() {
+		if !begun { // or the store panicked
+			_ = r.Close() // it returns no error
+		}
+	}()
+	err := r.fill()
+	begun = err == nil
+	return err
+}
+
+// Close implements io.Closer. fasthttp calls it when everything was sent or the
+// connection broke.
+func (r *eventStream) Close() error {
+	r.server.sending.give(r.charged)
+	r.charged = 0
 	return nil
 }
 
@@ -142,6 +167,19 @@ func (r *eventStream) fill() error {
 		r.buf = append(r.buf, r.format.close...)
 	}
 	r.rest = r.buf
+	return r.charge()
+}
+
+// charge charges for a page that is larger than most.
+func (r *eventStream) charge() error {
+	more := int64(cap(r.buf)) - freeAnswerBytes - r.charged
+	if more <= 0 {
+		return nil
+	}
+	if err := r.server.sending.take(more); err != nil {
+		return err
+	}
+	r.charged += more
 	return nil
 }
 
@@ -183,6 +221,5 @@ func (s *Server) handleEvent(ctx *fasthttp.RequestCtx, args []string) error {
 	b = strconv.AppendInt(append(b, `,"duplicate_count":`...), d.DuplicateCount, 10)
 	b = strconv.AppendInt(append(b, `,"conflict_count":`...), d.ConflictCount, 10)
 	b = appendTime(append(b, `,"last_duplicate":`...), d.LastDuplicate)
-	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
-	return nil
+	return s.writeLarge(ctx, "application/json", append(b, "}\n"...))
 }

@@ -12,6 +12,9 @@ func (s *Server) WrapHandler(wrap func(next fasthttp.RequestHandler) fasthttp.Re
 // back, from now on. It must be called before any server runs.
 func OverwriteBuffers() { overwriting = true }
 
+// InFlightAnswers returns the bytes that answers are charged for.
+func (s *Server) InFlightAnswers() int64 { return s.sending.inFlight.Load() }
+
 // InFlightBodies returns the bytes that bodies are charged for.
 func (s *Server) InFlightBodies() int64 { return s.bodies.inFlight.Load() }
 

@@ -98,7 +98,7 @@ func requireTheSame(t *testing.T, sent []byte, ours []taken) {
 		require.NoError(t, err, "net/http takes no %q", our)
 		body, err := io.ReadAll(request.Body)
 		require.NoError(t, err, "net/http takes no body of %q", our)
-		require.Equal(t, our, taken{request.Method, string(body)})
+		require.Equal(t, taken{request.Method, string(body)}, our)
 	}
 }
 
@@ -130,6 +130,7 @@ func requireAnswers(t *testing.T, out *bytes.Buffer, requests []taken) {
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
 		if response.StatusCode == http.StatusContinue {
 			continue
 		}

@@ -42,8 +42,7 @@ func (s *Server) handleTopics(ctx *fasthttp.RequestCtx, _ []string) error {
 	if next != "" {
 		b = appendString(append(b, `,"next":`...), next)
 	}
-	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
-	return nil
+	return s.writeLarge(ctx, "application/json", append(b, "}\n"...))
 }
 
 func appendTopic(b []byte, t *sekali.TopicStats) []byte {
@@ -92,8 +91,7 @@ func (s *Server) handleStats(ctx *fasthttp.RequestCtx, _ []string) error {
 	if s.Certificate != nil {
 		b = appendTime(append(b, `,"certificate_expires_at":`...), s.Certificate.NotAfter().UTC())
 	}
-	writeJSON(ctx, fasthttp.StatusOK, append(b, "}\n"...))
-	return nil
+	return s.writeLarge(ctx, "application/json", append(b, "}\n"...))
 }
 
 // handleHealth answers GET /health: the process is alive. How old it is and of

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
+
+	"sekali/access"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -23,7 +25,7 @@ func newRequestIDs() requestIDs {
 // assign puts the request's id into the response headers: the sender's own
 // when it is harmless, else a new one.
 func (r requestIDs) assign(ctx *fasthttp.RequestCtx) {
-	if given := ctx.Request.Header.Peek(requestIDHeader); harmlessID(given) {
+	if given := ctx.Request.Header.Peek(requestIDHeader); harmlessID(given) && !access.MayHoldToken(string(given)) {
 		ctx.Response.Header.SetBytesV(requestIDHeader, given)
 		return
 	}

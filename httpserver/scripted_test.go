@@ -16,6 +16,7 @@ type scripted struct {
 	httpserver.Domain
 	ingest func(context.Context, []sekali.Event) ([]sekali.Result, error)
 	events func(context.Context, sekali.EventsQuery) (sekali.EventsPage, error)
+	admits func() error
 	// fail, when it returns an error, is the answer of every read.
 	fail func() error
 }
@@ -25,6 +26,13 @@ func (s *scripted) Ingest(ctx context.Context, events []sekali.Event) ([]sekali.
 		return s.ingest(ctx, events)
 	}
 	return s.Domain.Ingest(ctx, events)
+}
+
+func (s *scripted) Admits() error {
+	if s.admits != nil {
+		return s.admits()
+	}
+	return s.Domain.Admits()
 }
 
 func (s *scripted) failure() error {

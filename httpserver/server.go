@@ -75,13 +75,16 @@ type Options struct {
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
 	MaxInFlightBodyBytes int64
-	MaxConnections       int           // open connections (default 4,096)
-	RequestTimeout       time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
-	ReadTimeout          time.Duration // for receiving one request (default 30 s); beyond it 408
-	WriteTimeout         time.Duration // for sending an answer, or one page of a stream (default 30 s)
-	IdleTimeout          time.Duration // between two requests of a connection (default 2 min)
-	Durability           string        // shown in /stats and in answers unless it is "durable"
-	Certificate          Certificate   // what to show over TLS; nil means plain HTTP
+	// MaxInFlightAnswerBytes bounds the answers being sent, beyond 64 KiB of
+	// each (default 128 MiB); beyond it 503.
+	MaxInFlightAnswerBytes int64
+	MaxConnections         int           // open connections (default 4,096)
+	RequestTimeout         time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
+	ReadTimeout            time.Duration // for receiving one request (default 30 s); beyond it 408
+	WriteTimeout           time.Duration // for sending an answer, or one page of a stream (default 30 s)
+	IdleTimeout            time.Duration // between two requests of a connection (default 2 min)
+	Durability             string        // shown in /stats and in answers unless it is "durable"
+	Certificate            Certificate   // what to show over TLS; nil means plain HTTP
 	// AllowedHosts are the names, beside addresses and names that public DNS
 	// does not hold, that requests may be addressed to (see ValidHost); others
 	// get 421. On a loopback address only localhost and loopback addresses need
@@ -99,6 +102,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 8<<20)
 	o.MaxInFlightBodyBytes = cmp.Or(o.MaxInFlightBodyBytes, 64<<20)
+	o.MaxInFlightAnswerBytes = cmp.Or(o.MaxInFlightAnswerBytes, 128<<20)
 	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, 10_000)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 4096)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Second)
@@ -125,6 +129,7 @@ type Server struct {
 	ids      requestIDs
 	bodies   bodies
 	waits    waits
+	sending  sending
 	decoders decoders
 	hosts    hostRule
 	routes   []route
@@ -142,6 +147,7 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
+	s.sending.max = o.MaxInFlightAnswerBytes
 	s.decoders = newDecoders(&s.bodies)
 	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
@@ -214,10 +220,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	start := time.Now()
 	s.ids.assign(ctx)
 	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()), "request_id", requestID(ctx))
-			s.writeError(ctx, fmt.Errorf("panic: %v", p))
-		}
+		s.answerPanic(ctx, recover())
 		s.logRequest(ctx, start)
 	}()
 	s.setSecurityHeaders(ctx)
@@ -250,11 +253,20 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	s.answer(ctx)
 }
 
+// answerPanic answers a request in whose handling somebody panicked: p is not nil.
+func (s *Server) answerPanic(ctx *fasthttp.RequestCtx, p any) {
+	if p == nil {
+		return
+	}
+	s.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()), "request_id", requestID(ctx))
+	s.writeError(ctx, fmt.Errorf("panic: %v", p))
+}
+
 // logRequest builds its line only for a log that wants it: it is on the way of
 // every request.
 func (s *Server) logRequest(ctx *fasthttp.RequestCtx, start time.Time) {
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("request", "method", string(ctx.Method()), "path", access.Redact(string(ctx.Path())),
+		s.log.Debug("request", "method", string(ctx.Method()), "path", string(ctx.Path()),
 			"status", ctx.Response.StatusCode(), "duration", time.Since(start).String(), "request_id", requestID(ctx))
 	}
 }
@@ -278,7 +290,16 @@ func (s *Server) answerWhole(ctx *fasthttp.RequestCtx) {
 
 // handleExpect answers "Expect: 100-continue": what is not well framed, too large,
 // or would be refused whatever it says, is refused before it is sent.
-func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) int {
+func (s *Server) handleExpect(ctx *fasthttp.RequestCtx) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.ids.assign(ctx)
+			s.setSecurityHeaders(ctx)
+			s.answerPanic(ctx, p)
+			closeUnread(ctx)
+			status = ctx.Response.StatusCode()
+		}
+	}()
 	err := s.admit(ctx)
 	if err == nil {
 		var pass pass

@@ -31,6 +31,7 @@ type config struct {
 
 	maxBodyBytes           byteSize
 	maxInFlightBodyBytes   byteSize
+	maxInFlightAnswerBytes byteSize
 	maxBatchEvents         int
 	maxConnections         int
 	maxInFlightEvents      int
@@ -51,8 +52,8 @@ type config struct {
 // defineFlags is the reference of the configuration: docs/configuration.md is
 // generated from it.
 func (c *config) defineFlags(f *pflag.FlagSet) {
-	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightBytes, c.maxTopicInFlightBytes = 8<<20, 64<<20, 256<<20, 160<<20
-	c.maxKeyInFlightBytes = 32 << 20
+	c.maxBodyBytes, c.maxInFlightBodyBytes, c.maxInFlightAnswerBytes = 8<<20, 64<<20, 128<<20
+	c.maxInFlightBytes, c.maxTopicInFlightBytes, c.maxKeyInFlightBytes = 256<<20, 160<<20, 32<<20
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on; beyond loopback it needs a key (sekali keys create) or --allow-anonymous")
 	f.StringVar(&c.dataDir, "data-dir", "./data", "`directory` of the database; created when missing, used by one process at a time")
 	f.BoolVar(&c.allowAnonymous, "allow-anonymous", false, "serve anyone who can reach a non-loopback address, as long as there is no key")
@@ -64,6 +65,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
 	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body, as sent and decompressed; beyond it 413 body_too_large")
 	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received and decompressed, beyond 16KiB of each; beyond it 503 overloaded")
+	f.Var(&c.maxInFlightAnswerBytes, "max-in-flight-answer-bytes", "most memory of lists and events being sent to readers, beyond 64KiB of each; beyond it 503 overloaded")
 	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
 	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
 	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
@@ -103,7 +105,7 @@ func (c *config) validate() error {
 		return err
 	}
 	for name, n := range map[string]int64{
-		"max-body-bytes": int64(c.maxBodyBytes), "max-in-flight-body-bytes": int64(c.maxInFlightBodyBytes), "max-batch-events": int64(c.maxBatchEvents),
+		"max-body-bytes": int64(c.maxBodyBytes), "max-in-flight-body-bytes": int64(c.maxInFlightBodyBytes), "max-in-flight-answer-bytes": int64(c.maxInFlightAnswerBytes), "max-batch-events": int64(c.maxBatchEvents),
 		"max-connections": int64(c.maxConnections), "max-in-flight-bytes": int64(c.maxInFlightBytes),
 		"max-active-topics": int64(c.maxActiveTopics), "seen-cache-entries": c.seenCacheEntries, "request-timeout": int64(c.requestTimeout),
 		"read-timeout": int64(c.readTimeout), "write-timeout": int64(c.writeTimeout), "idle-timeout": int64(c.idleTimeout),
@@ -126,6 +128,9 @@ func (c *config) validate() error {
 	}
 	if c.maxInFlightBodyBytes < 2*c.maxBodyBytes { // one body, and what it decompresses to
 		return usageErrorf("--max-in-flight-body-bytes (%s) must be at least twice --max-body-bytes (%s)", &c.maxInFlightBodyBytes, &c.maxBodyBytes)
+	}
+	if c.maxInFlightAnswerBytes < 4*c.maxBodyBytes { // the largest event, in a page with others
+		return usageErrorf("--max-in-flight-answer-bytes (%s) must be at least four times --max-body-bytes (%s)", &c.maxInFlightAnswerBytes, &c.maxBodyBytes)
 	}
 	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)
 	if least := min(c.maxInFlightBytes, c.maxTopicInFlightBytes); least < largest {

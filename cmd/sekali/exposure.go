@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -118,4 +119,19 @@ func ownServerClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 	}}
+}
+
+// keepPrivate has the files that this process creates be for its user only.
+// SQLite by itself makes them readable for everybody.
+func keepPrivate() { syscall.Umask(0o077) }
+
+// warnOfReaders warns of a database from before that every user of the machine
+// may read.
+func (n *node) warnOfReaders() {
+	directory, dirErr := os.Stat(n.config.dataDir)
+	database, err := os.Stat(filepath.Join(n.config.dataDir, "sekali.db"))
+	if dirErr == nil && err == nil && directory.Mode().Perm()&0o001 != 0 && database.Mode().Perm()&0o004 != 0 {
+		n.log.Warn("every user of this machine may read the events; take the rights of others away with chmod -R o= on the data directory",
+			"data_dir", n.config.dataDir, "mode", database.Mode().Perm().String())
+	}
 }

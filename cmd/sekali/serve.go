@@ -81,6 +81,7 @@ func (n *node) run(ctx context.Context, started func(url string)) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 
+	keepPrivate()
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -148,7 +149,7 @@ func (n *node) start(ctx context.Context) (err error) {
 		return exitWith(exitStorage, fmt.Errorf("start the actors: %w", err))
 	}
 	n.http = httpserver.New(n.system, httpserver.Options{
-		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
+		MaxBodyBytes: int(c.maxBodyBytes), MaxInFlightBodyBytes: int64(c.maxInFlightBodyBytes), MaxInFlightAnswerBytes: int64(c.maxInFlightAnswerBytes), MaxBatchEvents: c.maxBatchEvents, MaxConnections: c.maxConnections,
 		RequestTimeout: c.requestTimeout, ReadTimeout: c.readTimeout, WriteTimeout: c.writeTimeout, IdleTimeout: c.idleTimeout,
 		Durability: c.durability, Keys: n.keys, Logger: n.log.With("component", "http"),
 		Certificate: certificate, AllowedHosts: c.allowedHosts, CORSOrigins: c.corsOrigins,
@@ -252,6 +253,7 @@ func (n *node) warn() {
 	if host, _, _ := net.SplitHostPort(n.config.listen); n.config.allowAnonymous && !isLoopback(host) && !n.keys.Required() {
 		n.log.Warn("anyone who reaches this address may publish and read (--allow-anonymous)", "listen", n.config.listen)
 	}
+	n.warnOfReaders()
 	if n.config.allowAnonymous && n.keys.Required() {
 		n.log.Warn("there are keys, so every request needs one: --allow-anonymous lets nobody in")
 	}

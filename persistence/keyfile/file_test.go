@@ -237,3 +237,26 @@ func TestRootMakesTheFileForTheOwnerOfTheDirectory(t *testing.T) {
 		require.EqualValues(t, 23456, info.Sys().(*syscall.Stat_t).Gid)
 	}
 }
+
+func TestRootGivesNoFileAwayThatWasThere(t *testing.T) {
+	if os.Geteuid() != 0 {
+		prove.CannotRun(t, 12, "root", "only root can give files away")
+	}
+	dir := t.TempDir()
+	own := filepath.Join(t.TempDir(), "root's own")
+	require.NoError(t, os.WriteFile(own, []byte("x"), 0o600))
+	require.NoError(t, os.Link(own, filepath.Join(dir, "keys.lock")))
+	require.NoError(t, os.Symlink(own, filepath.Join(dir, "keys.json.next")))
+	require.NoError(t, os.Chown(dir, 12345, 23456))
+	f := keyfile.New(dir)
+	_, err := f.Update(func(*access.Keys) error { return nil })
+	require.ErrorContains(t, err, "missing although there were keys", "the lock is not empty")
+	info, err := os.Stat(own)
+	require.NoError(t, err)
+	require.Zero(t, info.Sys().(*syscall.Stat_t).Uid)
+	require.NoError(t, os.Remove(filepath.Join(dir, "keys.lock")))
+	create(t, f, "a")
+	text, err := os.ReadFile(own)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(text))
+}

@@ -48,7 +48,10 @@ func (f *File) Update(change func(*access.Keys) error) (_ *access.Keys, err erro
 // lock takes the lock of those who change the keys; closing the file releases
 // it. The file stays: removing it would let two processes lock two of them.
 func (f *File) lock() (*os.File, error) {
-	file, err := f.create(lockName, os.O_RDWR|os.O_CREATE)
+	file, err := f.create(lockName, os.O_RDWR)
+	if errors.Is(err, os.ErrExist) {
+		file, err = os.OpenFile(filepath.Join(f.dir, lockName), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +68,11 @@ func (f *File) lock() (*os.File, error) {
 	}
 }
 
-// create opens a file of ours. Root makes it for the owner of the directory,
-// who runs the server and must be able to read it.
-func (f *File) create(name string, flags int) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(f.dir, name), flags|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o600)
+// create makes a new file. Root makes it for the owner of the directory, who
+// runs the server and must be able to read it; a file that is there already is
+// never given away, as it could be a link to one of root's own.
+func (f *File) create(name string, mode int) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(f.dir, name), mode|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func (f *File) replace(keys *access.Keys) error {
 	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) { // a crash has left it
 		return err
 	}
-	file, err := f.create(nextName, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	file, err := f.create(nextName, os.O_WRONLY)
 	if err != nil {
 		return err
 	}

@@ -164,9 +164,9 @@ func TestAKilledIncrementalBackupLeavesAWholeOne(t *testing.T) {
 	dir, to := t.TempDir(), t.TempDir()
 	s := openTest(t, dir, Options{})
 	place := filepath.Join(to, "b")
-	appendRepeated(t, s, 0, 1000)
+	appendRepeated(t, s, 0, 300)
 	backedUp(t, dir, place, BackupOptions{})
-	appendRepeated(t, s, 1000, 1000)
+	appendRepeated(t, s, 300, 300)
 
 	steps := make(map[string]string)
 	take := func(step string) {
@@ -176,7 +176,7 @@ func TestAKilledIncrementalBackupLeavesAWholeOne(t *testing.T) {
 		}
 	}
 	_, err := Backup(t.Context(), dir, place, BackupOptions{
-		Incremental: true, step: take, page: 64,
+		Incremental: true, step: take, page: 32,
 		Progress: func(part string, done, total int64) {
 			if part == "copy" && done > total/2 && done < total {
 				take("writing")
@@ -185,7 +185,7 @@ func TestAKilledIncrementalBackupLeavesAWholeOne(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Len(t, steps, 5)
-	for step, last := range map[string]int64{"writing": 1000, "committed": 1000, "listed": 2000, "moved": 2000, "settled": 2000} {
+	for step, last := range map[string]int64{"writing": 300, "committed": 300, "listed": 600, "moved": 600, "settled": 600} {
 		t.Run(step, func(t *testing.T) {
 			killed := steps[step]
 			r := verified(t, killed)
@@ -198,8 +198,8 @@ func TestAKilledIncrementalBackupLeavesAWholeOne(t *testing.T) {
 			require.Equal(t, r.Content, verified(t, restored).Content)
 
 			again := backedUp(t, dir, killed, BackupOptions{Incremental: true})
-			require.EqualValues(t, 2000, again.Manifest.LastSeq)
-			require.Equal(t, 2000-last, again.EventsCopied)
+			require.EqualValues(t, 600, again.Manifest.LastSeq)
+			require.Equal(t, 600-last, again.EventsCopied)
 			require.Equal(t, []string{"BACKUP.json", "LOCK", "sekali.db"}, names(t, killed))
 		})
 	}

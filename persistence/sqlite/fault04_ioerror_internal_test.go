@@ -255,7 +255,11 @@ func (t *trial) sendPatiently() error {
 // at some time behind the failure, and as it is after the end of the process.
 func (t *trial) states(r *rand.Rand) []*crashState {
 	ops := t.disk.Ops()
-	early := t.injection.behind + r.IntN(len(ops)-t.injection.behind+1)
+	early := len(ops) - t.injection.behind
+	if soon := 20; r.IntN(2) == 0 { // before the next checkpoint
+		early = min(early, soon)
+	}
+	early = t.injection.behind + r.IntN(early+1)
 	platter := crashvfs.NewPlatter(t.start)
 	acked := 0
 	var states []*crashState
@@ -414,7 +418,7 @@ func TestFault04ControlARetriedSyncLoses(t *testing.T) {
 	seed := prove.Seed(t)
 	x := &ioErrors{t: t, dir: memoryDir(t), hidden: true}
 	for tries := prove.Count(t, "io-errors-control", 500, 500); x.lost == 0 && x.injections < tries; {
-		x.run(seed, x.injections+20)
+		x.run(seed, x.injections+10)
 		seed++
 	}
 	x.report(seed)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"modernc.org/sqlite"
 )
 
 const lockFile = "LOCK"
@@ -90,4 +92,15 @@ func (l *dirLock) release() error {
 		return nil
 	}
 	return l.file.Close()
+}
+
+// enableOFD makes the locks of this process belong to open files: with POSIX
+// locks, closing any other descriptor of the database file would silently drop
+// SQLite's own. Where the kernel has no such locks the library falls back by
+// itself.
+func enableOFD() error {
+	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
+		return fmt.Errorf("enable OFD locks: %w", err)
+	}
+	return nil
 }

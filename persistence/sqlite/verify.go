@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -166,17 +165,6 @@ func openAtRest(path string, conns int, withLog bool) (*sql.DB, error) {
 func hasLog(path string) bool {
 	info, err := os.Stat(path + "-wal")
 	return err == nil && info.Size() > 0
-}
-
-// enableOFD makes the locks of this process belong to open files: with POSIX
-// locks, closing any other descriptor of the database file would silently drop
-// SQLite's own. Where the kernel has no such locks the library falls back by
-// itself.
-func enableOFD() error {
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
-		return fmt.Errorf("enable OFD locks: %w", err)
-	}
-	return nil
 }
 
 // isDamage reports whether err comes from the content of the files or from a

@@ -105,7 +105,7 @@ var bugs = []bug{
 	{
 		Name: "posix-locks", Is: "the database is opened and closed in the process while SQLite's locks are of the kind that this drops",
 		Edits: []edit{
-			{"persistence/sqlite/start.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
+			{"persistence/sqlite/lock.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
 		},
 		Tests: []tests{{"persistence/sqlite", "."}, {"apptest", "Fault07"}},
 	},
@@ -122,8 +122,8 @@ var bugs = []bug{
 		Name: "cl-te", Is: "a request with Content-Length and Transfer-Encoding is taken",
 		Edits: []edit{{
 			"httpserver/protocol.go",
-			"lengths > 1 || codings > 1 || lengths+codings > 1",
-			"lengths > 1 || codings > 1",
+			"f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1",
+			"f.lengths > 1 || f.codings > 1",
 		}},
 		Tests: []tests{{"httpserver", "."}},
 	},
