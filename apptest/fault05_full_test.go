@@ -14,7 +14,8 @@ import (
 )
 
 // TestFault05DiskFull fills the disk under load and frees it again. While it is
-// full, events are refused with storage_full and reading goes on; when there is
+// full, events are refused with storage_full, the server says that it is not
+// ready, and reading goes on; when there is
 // space, the same process takes events again. Nothing that was acknowledged is
 // lost, and a refused event is counted once when it is sent again.
 func TestFault05DiskFull(t *testing.T) {
@@ -81,6 +82,7 @@ func (f *fullDisks) cycle(t *testing.T, d *disk, s *server, l *ledger) {
 	run.waitAnswers(t, 20)
 	free := d.fill()
 	require.Eventually(t, func() bool { return run.refused(sekali.CodeStorageFull) >= 50 }, patience, shortly)
+	require.Eventually(t, func() bool { return statusOf(t, s, "/readyz") == http.StatusInsufficientStorage }, patience, shortly)
 	requireStatus(t, s, "/healthz", http.StatusOK)
 	requireStatus(t, s, "/events?limit=5", http.StatusOK)
 	requireStatus(t, s, "/stats", http.StatusOK)

@@ -264,10 +264,15 @@ func encode(events ...sekali.Event) (body []byte, err error) {
 }
 
 // requireStatus requires that a path answers with this status.
-func requireStatus(t testing.TB, s *server, path string, status int) {
+func requireStatus(t testing.TB, s *server, path string, want int) {
+	t.Helper()
+	require.Equal(t, want, statusOf(t, s, path), path)
+}
+
+func statusOf(t testing.TB, s *server, path string) int {
 	t.Helper()
 	response, err := http.Get(s.url + path) //nolint:noctx // The test's own server, and the test ends it.
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
-	require.Equal(t, status, response.StatusCode, path)
+	return response.StatusCode
 }

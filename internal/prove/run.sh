@@ -33,8 +33,21 @@ say() { echo "prove: $(date +%H:%M:%S) $*"; }
 prove() {
 	local log="$out/${2//\//-}.log"
 	PROVE=release PROVE_OUT="$out" go test -count=1 -timeout 48h -run "$pattern" -v "$1" 2>&1 | tee "$log" |
-		{ grep --line-buffered -E '^(=== RUN +[^/]+$|--- |ok|FAIL|panic)|--- FAIL|: (row [0-9]+:|repeat with|progress:)' || true; }
+		{ grep --line-buffered -E '^(=== RUN +[^/]+$|--- |ok|FAIL|panic|\S+\.go:[0-9]+)|--- FAIL|: (row [0-9]+:|repeat with|progress:)' || true; }
 	return "${PIPESTATUS[0]}"
+}
+
+# note_passed LOG notes each test that passed and had nothing to report, so that
+# it is on the page.
+note_passed() {
+	local name seconds control
+	while read -r name seconds; do
+		compgen -G "$out/$name*.json" >/dev/null && continue
+		control=false
+		[[ $name =~ ^TestFault[0-9]+Control ]] && control=true
+		printf '{"row": %d, "test": "%s", "control": %s, "figures": [], "seconds": %s, "passed": true}\n' \
+			"$((10#${name:9:2}))" "$name" "$control" "$seconds" >"$out/$name.json"
+	done < <(sed -nE 's/^--- PASS: (TestFault[0-9]\w+) \(([0-9.]+)s\)$/\1 \2/p' "$1")
 }
 
 failed=0
@@ -44,6 +57,7 @@ while IFS= read -r folder; do
 	for name in $names; do rm -f "$out/$name.json" "$out/${name}_"*.json; done
 	say "$folder: $(wc -w <<<"$names") tests"
 	prove "./$folder" "$folder" || failed=1
+	note_passed "$out/${folder//\//-}.log"
 	say "$folder: done"
 done < <(grep -rlE '^func TestFault[0-9]' --include='*_test.go' --exclude-dir='.?*' . | xargs -r -n1 dirname | sed 's|^\./||' | sort -u)
 
