@@ -70,13 +70,13 @@ func cleanEnvironment(more ...string) []string {
 	return append(env, more...)
 }
 
-// startMakeRun runs the README's first command on a free port and a fresh data
+// startMakeRun runs the README's first command on a free port and in a data
 // directory, and returns where the server is.
-func startMakeRun(t *testing.T) (url string) {
+func startMakeRun(t *testing.T, dir string) (url string) {
 	t.Helper()
 	cmd := exec.Command("make", "run")
 	cmd.Dir = repository(t)
-	cmd.Env = cleanEnvironment("SEKALI_LISTEN=127.0.0.1:0", "SEKALI_DATA_DIR="+t.TempDir(), "SEKALI_LOG_FORMAT=json")
+	cmd.Env = cleanEnvironment("SEKALI_LISTEN=127.0.0.1:0", "SEKALI_DATA_DIR="+dir, "SEKALI_LOG_FORMAT=json")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
@@ -105,10 +105,10 @@ func startMakeRun(t *testing.T) (url string) {
 	}
 }
 
-func runShell(t *testing.T, dir, command string) string {
+func runShell(t *testing.T, dir, command string, variables ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", command)
-	cmd.Dir, cmd.Env = dir, cleanEnvironment()
+	cmd.Dir, cmd.Env = dir, cleanEnvironment(variables...)
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s\n%s", command, out)
 	return string(out)
@@ -118,7 +118,8 @@ func TestReadmeCommandsAnswerAsItSays(t *testing.T) {
 	root := repository(t)
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
-	url := startMakeRun(t)
+	data, work := t.TempDir(), t.TempDir()
+	url := startMakeRun(t, data)
 	steps := consoleSteps(string(text))
 	require.GreaterOrEqual(t, len(steps), 7)
 	for _, s := range steps {
@@ -130,7 +131,7 @@ func TestReadmeCommandsAnswerAsItSays(t *testing.T) {
 	for _, block := range fenced(string(text), "bash") {
 		for line := range strings.Lines(block) {
 			if rest, ok := strings.CutPrefix(line, "bin/"); ok {
-				runShell(t, t.TempDir(), filepath.Join(root, "bin")+"/"+rest)
+				runShell(t, work, filepath.Join(root, "bin")+"/"+rest, "SEKALI_DATA_DIR="+data)
 			}
 		}
 	}
