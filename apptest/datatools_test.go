@@ -2,6 +2,7 @@ package apptest_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sekali"
+	"sekali/client"
 )
 
 func TestVerifySaysSoundAndChangesNothingAndTellsWhenItCannot(t *testing.T) {
@@ -86,6 +88,31 @@ func TestABackupIsRestoredAndTheRestoredServerKnowsItsIDs(t *testing.T) {
 	p = run(t, nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", place)
 	require.Equal(t, 74, p.code)
 	require.Contains(t, p.stderr.String(), "is a backup")
+}
+
+func TestARestoredServerIsAsClosedAsTheOneThatWasBackedUp(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := startServer(t, dir)
+	s.publish(event("t", "1"))
+	s.kill()
+	p := run(t, nil, "keys", "create", "--data-dir", dir, "--name", "sender", "--scope", "publish")
+	require.Equal(t, 0, p.code)
+	backUp(t, dir, filepath.Join(to, "b"))
+	restored := filepath.Join(to, "data")
+	p = run(t, nil, "restore", "--from", filepath.Join(to, "b"), "--data-dir", restored)
+	require.Equal(t, 0, p.code)
+	require.Contains(t, p.stdout.String(), "revoke again what was revoked since then")
+	s = startServer(t, restored)
+	_, err := s.Stats(t.Context())
+	var refusal *client.APIError
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, http.StatusUnauthorized, refusal.Status)
+	s.kill()
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "keys.json")))
+	p = run(t, nil, "backup", "--data-dir", dir, "--to", filepath.Join(to, "open"))
+	require.Equal(t, 74, p.code)
+	require.Contains(t, p.stderr.String(), "keys.json is missing although there were keys")
 }
 
 func TestAnInterruptedBackupLeavesNothing(t *testing.T) {
