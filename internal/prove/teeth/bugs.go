@@ -31,7 +31,7 @@ var bugs = []bug{
 			"	defer func() { _ = sqlTx.Rollback() }()\n",
 			"",
 		}},
-		Tests: []tests{{"apptest", "Fault01KillUnderLoad"}},
+		Tests: []tests{{"persistence/sqlite", "Fault02PowerLossStates"}, {"apptest", "Fault01KillUnderLoad"}},
 	},
 	{
 		Name: "normal-for-full", Is: "commits are not synced: synchronous=NORMAL where FULL is promised",
