@@ -240,7 +240,8 @@ func (d *diagnosis) checkServer(ctx context.Context, c *config, ask serverToAsk,
 		return
 	}
 	options := client.Options{MaxAttempts: 1}
-	url, err := ask.url, error(nil)
+	var err error
+	url := ask.url
 	if url != "" {
 		options.RootCAs, err = readRoots(ask.ca)
 	} else {
