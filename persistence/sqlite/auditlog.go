@@ -53,7 +53,7 @@ type LogReport struct {
 // changing anything. It takes no lock: the directory must not be in use. It
 // needs the time of reading the log once. The errors are those of reading files.
 func auditLog(dir string) (LogReport, error) {
-	r, err := auditWAL(filepath.Join(dir, databaseFile+"-wal"))
+	r, err := auditWAL(filepath.Join(dir, logFile))
 	if err != nil {
 		return LogReport{}, err
 	}
