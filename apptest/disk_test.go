@@ -47,7 +47,7 @@ func newDisk(t testing.TB, row int, kind string, mebibytes int) *disk {
 	require.NoError(t, os.Truncate(d.image, int64(mebibytes)<<20))
 	command(t, "mkfs."+kind, "-q", d.image)
 	if out, err := exec.CommandContext(t.Context(), "mount", "-o", "loop", d.image, d.dir).CombinedOutput(); err != nil {
-		prove.CannotRun(t, row, "mount", fmt.Sprintf("mount %s on a loop device: %s", kind, out))
+		prove.CannotRun(t, row, kind, fmt.Sprintf("mount %s on a loop device: %s", kind, out))
 	}
 	t.Cleanup(d.unmount)
 	return d

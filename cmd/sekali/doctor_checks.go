@@ -276,5 +276,9 @@ func (d *diagnosis) checkReady(ctx context.Context, server *client.Client, url s
 		d.fail("server", "look at its log; after a failed disk it ends by itself and has to be started again", "%s is alive and takes no events: %s", url, err)
 		return
 	}
+	if health.Version == "" { // a server with keys tells strangers no more
+		d.ok("server", "%s takes events", url)
+		return
+	}
 	d.ok("server", "%s takes events, version %s, up for %s", url, health.Version, health.Uptime.Round(time.Second))
 }

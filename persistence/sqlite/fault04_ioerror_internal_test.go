@@ -424,3 +424,27 @@ func TestFault04ControlARetriedSyncLoses(t *testing.T) {
 	x.report(seed)
 	require.Positive(t, x.lost)
 }
+
+// TestABatchIsAcknowledgedWhenOnlyTheMarkFindsTheDiskFull is what the injected
+// errors found: the batch was stored and refused, and sent again its tallies
+// were counted twice.
+func TestABatchIsAcknowledgedWhenOnlyTheMarkFindsTheDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	l := &life{disk: newCrashDisk(t, dir), history: newHistory()}
+	require.NoError(t, l.begin(t.Context(), dir, faultOptions(Durable)))
+	l.disk.SetHook(func(o crashvfs.Op) *crashvfs.Fault {
+		if o.File != markName && o.File != probeName {
+			return nil
+		}
+		return &crashvfs.Fault{Err: syscall.ENOSPC}
+	})
+	mustAppend(t, l.store, batchOf("t", 0, 5, 10))
+	_, err := l.store.AppendBatch(t.Context(), batchOf("t", 5, 5, 10))
+	require.ErrorIs(t, err, &sekali.Error{Code: sekali.CodeStorageFull})
+	l.disk.SetHook(nil)
+	require.Eventually(t, func() bool { return l.store.Ready() == nil }, time.Minute, time.Millisecond)
+	mustAppend(t, l.store, batchOf("t", 5, 5, 10))
+	requireUnique(t, l.store, 10)
+	require.NoError(t, l.store.Close())
+	require.NoError(t, l.disk.Close())
+}

@@ -302,7 +302,7 @@ func (x *rotting) report(seed uint64) {
 func TestFault06RotIsRefusedOrReported(t *testing.T) {
 	seed := prove.Seed(t)
 	x := &rotting{t: t, dir: memoryDir(t), tallies: make(map[string]*rotTally)}
-	x.run(seed, prove.Count(t, "rot", rotDamages, 3000))
+	x.run(seed, prove.Count(t, "rot", rotDamages, 9000))
 	x.report(seed)
 	require.Empty(t, x.wrong)
 }

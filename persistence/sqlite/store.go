@@ -145,7 +145,12 @@ func (s *Store) AppendBatch(ctx context.Context, b sekali.Batch) (_ sekali.Appen
 	}
 	s.visible.Store(s.writer.lastSeq)
 	if err := s.noteCommit(b.At); err != nil {
-		return sekali.Appended{}, s.writeFailed("note the commit", err)
+		// On a full disk the mark stays behind, which only finds less, and the
+		// next batch is refused. This one is stored: to say that it was not
+		// would have its tallies counted again.
+		if e := s.writeFailed("note the commit", err); sekali.CodeOf(e) != sekali.CodeStorageFull {
+			return sekali.Appended{}, e
+		}
 	}
 	s.tellCheckpointer(b.Events)
 	return appended, nil

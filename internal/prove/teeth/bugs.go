@@ -31,7 +31,7 @@ var bugs = []bug{
 			"	defer func() { _ = sqlTx.Rollback() }()\n",
 			"",
 		}},
-		Tests: []tests{{"apptest", "Kill"}},
+		Tests: []tests{{"apptest", "Fault01KillUnderLoad"}},
 	},
 	{
 		Name: "normal-for-full", Is: "commits are not synced: synchronous=NORMAL where FULL is promised",
@@ -39,7 +39,7 @@ var bugs = []bug{
 			{"persistence/sqlite/store.go", "	return \"FULL\"\n", "	return \"NORMAL\"\n"},
 			{"persistence/sqlite/dsn.go", `Durable: "2"`, `Durable: "1"`},
 		},
-		Tests: []tests{{"persistence/sqlite", "Fault02"}, {"apptest", "Fault03"}},
+		Tests: []tests{{"persistence/sqlite", "Fault02PowerLossStates"}, {"apptest", "Fault03PowerLoss"}},
 	},
 	{
 		Name: "dedup-in-memory", Is: "an id is looked for in memory only",
@@ -48,7 +48,7 @@ var bugs = []bug{
 			"	known, err := tx.w.judge.known(all, names)\n",
 			"	clear(rows)\n	known, err := tx.w.judge.known(all, names)\n",
 		}},
-		Tests: []tests{{"persistence/sqlite", "."}},
+		Tests: []tests{{"httpserver", "DedupDoesNotDepend"}, {"persistence/sqlite", "StoreKeepsTheContract"}},
 	},
 	{
 		Name: "retained-slice", Is: "a payload stays in the memory of its request, which the next one overwrites",
@@ -57,7 +57,7 @@ var bugs = []bug{
 			"		e.Payload = payloads[at:len(payloads):len(payloads)]\n",
 			"		e.Payload = f.payload\n		_ = at\n",
 		}},
-		Tests: []tests{{"httpserver", "."}},
+		Tests: []tests{{"httpserver", "Retained|BuffersAreReused"}},
 	},
 	{
 		Name: "blob-binding", Is: "ids are stored as BLOB in a table that takes any type",
@@ -73,7 +73,7 @@ var bugs = []bug{
 				"		payload      blob    not null\n	)`",
 			},
 		},
-		Tests: []tests{{"persistence/sqlite", "."}},
+		Tests: []tests{{"persistence/sqlite", "TablesAreStrict|StoreKeepsTheContract"}},
 	},
 	{
 		Name: "swallowed-commit-error", Is: "the error of a commit is not looked at",
@@ -82,7 +82,7 @@ var bugs = []bug{
 			"		return sekali.Appended{}, fmt.Errorf(\"commit: %w\", err)\n",
 			"",
 		}},
-		Tests: []tests{{"persistence/sqlite", "."}},
+		Tests: []tests{{"persistence/sqlite", "FullDisk|Fault04IOErrors"}},
 	},
 	{
 		Name: "retry-after-eio", Is: "after an I/O error the store goes on",
@@ -91,7 +91,7 @@ var bugs = []bug{
 			"	default:\n		return sekali.ErrStorageFailed.With(err)\n",
 			"	default:\n		return &sekali.Error{Code: sekali.CodeStorageBusy, RetryAfter: time.Second, Err: err}\n",
 		}},
-		Tests: []tests{{"persistence/sqlite", "."}, {"apptest", "IOError"}},
+		Tests: []tests{{"persistence/sqlite", "Fault04IOErrors"}, {"apptest", "AnIOErrorStops"}},
 	},
 	{
 		Name: "no-lock", Is: "two processes may have one data directory",
@@ -100,14 +100,19 @@ var bugs = []bug{
 			"syscall.LOCK_EX|syscall.LOCK_NB",
 			"syscall.LOCK_SH|syscall.LOCK_NB",
 		}},
-		Tests: []tests{{"persistence/sqlite", "Lock|InUse|."}},
+		Tests: []tests{{"persistence/sqlite", "ASecond"}, {"apptest", "Fault07ASecondProcess"}},
 	},
 	{
 		Name: "posix-locks", Is: "the database is opened and closed in the process while SQLite's locks are of the kind that this drops",
 		Edits: []edit{
 			{"persistence/sqlite/lock.go", "sqlite.OFDLocking(true)", "sqlite.OFDLocking(false)"},
+			{
+				"persistence/sqlite/start.go",
+				"	if s.files, err = statFiles(s.path); err != nil {\n",
+				"	if f, err := os.Open(s.path); err == nil {\n		_ = f.Close()\n	}\n	if s.files, err = statFiles(s.path); err != nil {\n",
+			},
 		},
-		Tests: []tests{{"persistence/sqlite", "."}, {"apptest", "Fault07"}},
+		Tests: []tests{{"apptest", "Fault07TheSQLiteShell"}},
 	},
 	{
 		Name: "unbounded-queue", Is: "whatever comes is queued",
@@ -116,7 +121,7 @@ var bugs = []bug{
 			"	case a.events+events > a.maxEvents:\n",
 			"	case a.events+events < 0:\n",
 		}},
-		Tests: []tests{{"actors", "OverItsLimits"}},
+		Tests: []tests{{"apptest", "Fault10OverloadIsSaid"}},
 	},
 	{
 		Name: "cl-te", Is: "a request with Content-Length and Transfer-Encoding is taken",
@@ -125,7 +130,7 @@ var bugs = []bug{
 			"f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1",
 			"f.lengths > 1 || f.codings > 1",
 		}},
-		Tests: []tests{{"httpserver", "."}},
+		Tests: []tests{{"httpserver", "RawVectors|Smuggled"}},
 	},
 	{
 		Name: "encoding-json-ids", Is: "ids are decoded by encoding/json, which makes different ids one",
@@ -137,6 +142,6 @@ var bugs = []bug{
 			},
 			{"httpserver/event.go", "	\"bytes\"\n", "	\"bytes\"\n	\"encoding/json\"\n"},
 		},
-		Tests: []tests{{"httpserver", "."}},
+		Tests: []tests{{"httpserver", "ValueBattery"}},
 	},
 }

@@ -120,11 +120,14 @@ func plant(ctx context.Context, b *bug) (bite, error) {
 	return result, ctx.Err()
 }
 
+// small are sizes below those of make test: what these catch, those do.
+var small = []string{"PROVE_KILLS=5", "PROVE_POWER_LOSS_STATES=2000", "PROVE_IO_ERRORS=300", "PROVE_CUTS=2", "PROVE_OUT="}
+
 // goTool runs the go command. The overlay is passed by the environment, so that
 // it also holds for the binaries that tests build.
 func goTool(ctx context.Context, overlay string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), small...)
 	if overlay != "" {
 		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+overlay))
 	}
