@@ -118,9 +118,9 @@ func (k *Keys) Revoke(nameOrID string, now time.Time) ([]Key, error) {
 	return revoked, nil
 }
 
-// Rotate adds a key like the newest active one with that id or name, with a
-// secret and a lifetime of its own, and lets all active ones of the name
-// expire after the overlap, 0 being at once.
+// Rotate adds a key like the newest active one of a name, which may be given by
+// the id of any of them, with a secret and a lifetime of its own, and lets all
+// active ones of the name expire after the overlap, 0 being at once.
 func (k *Keys) Rotate(nameOrID string, overlap time.Duration, now time.Time) (Key, Token, error) {
 	at := k.find(nameOrID, now)
 	if len(at) == 0 {
@@ -129,10 +129,11 @@ func (k *Keys) Rotate(nameOrID string, overlap time.Duration, now time.Time) (Ke
 	if overlap < 0 {
 		return Key{}, Token{}, &SpecError{"overlap", "it should be 0 or more, like 24h"}
 	}
-	old := k.list[at[len(at)-1]]
+	at = k.find(k.list[at[0]].Name, now)
+	old := k.list[at[len(at)-1]] // an older one ends soon, when it was rotated before
 	end := now.UTC().Truncate(time.Second).Add(overlap)
 	list := slices.Clone(k.list)
-	for _, j := range k.find(old.Name, now) {
+	for _, j := range at {
 		if list[j].Expires.IsZero() || list[j].Expires.After(end) {
 			list[j].Expires = end
 		}

@@ -131,8 +131,9 @@ func TestRotationLeavesTheOldSecretsForTheOverlap(t *testing.T) {
 	require.Equal(t, first, second, "all else is the same")
 	require.Equal(t, later.Add(2*time.Hour), k.All()[0].Expires)
 
-	_, _, err = k.Rotate(first.ID, 0, later)
+	third, _, err := k.Rotate(first.ID, 0, later)
 	require.NoError(t, err)
+	require.Equal(t, later.Add(10*time.Hour), third.Expires, "not the end that the rotation before gave the first")
 	states := []access.State{}
 	for _, key := range k.All() {
 		states = append(states, key.State(later))

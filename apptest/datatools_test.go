@@ -175,7 +175,9 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		says  string
 	}{
 		"an open directory":     {func() { require.NoError(t, os.Chmod(dir, 0o755)) }, 0, "permissions", "WARN: other users may look into"},
-		"open keys":             {func() { require.NoError(t, os.WriteFile(filepath.Join(dir, "keys.json"), nil, 0o644)) }, 1, "keys", "FAIL: other users may read or change"},
+		"open keys":             {func() { require.NoError(t, os.WriteFile(filepath.Join(dir, "keys.json"), nil, 0o644)) }, 1, "keys", "lets everybody on this machine at the keys"},
+		"damaged keys":          {func() { require.NoError(t, os.WriteFile(filepath.Join(dir, "keys.json"), []byte("{}"), 0o600)) }, 1, "keys", "FAIL: "},
+		"keys that have gone":   {func() { require.NoError(t, os.WriteFile(filepath.Join(dir, "keys.lock"), []byte("x"), 0o600)) }, 1, "keys", "missing although there were keys"},
 		"a foreign file":        {func() { require.NoError(t, os.WriteFile(filepath.Join(dir, "photo.jpg"), nil, 0o600)) }, 0, "files", "WARN: 1 file not Sekali's: photo.jpg"},
 		"no mark":               {func() { require.NoError(t, os.Remove(filepath.Join(dir, "sekali.mark"))) }, 0, "mark", "WARN: "},
 		"a database cut off":    {func() { require.NoError(t, os.Truncate(filepath.Join(dir, "sekali.db"), 10)) }, 1, "database", "FAIL: sekali.db is not a SQLite database"},

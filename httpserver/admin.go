@@ -49,7 +49,7 @@ func (s *Server) handleListKeys(ctx *fasthttp.RequestCtx, _ []string) error {
 	if _, err := s.administrator(ctx); err != nil {
 		return err
 	}
-	return writePrivate(ctx, fasthttp.StatusOK, map[string]any{"keys": showKeys(s.Keys.Keys())})
+	return writeValue(ctx, fasthttp.StatusOK, map[string]any{"keys": showKeys(s.Keys.Keys())})
 }
 
 // newKey is the body of POST /admin/keys.
@@ -129,22 +129,21 @@ func (s *Server) handleRevokeKey(ctx *fasthttp.RequestCtx, args []string) error 
 	for _, key := range revoked {
 		s.audit(ctx, by, "revoke", key)
 	}
-	return writePrivate(ctx, fasthttp.StatusOK, map[string]any{"revoked": showKeys(revoked)})
+	return writeValue(ctx, fasthttp.StatusOK, map[string]any{"revoked": showKeys(revoked)})
 }
 
 func writeToken(ctx *fasthttp.RequestCtx, key access.Key, token access.Token) error {
 	answer := showKeys([]access.Key{key})[0]
 	answer.Token = token.Reveal()
-	return writePrivate(ctx, fasthttp.StatusCreated, answer)
+	return writeValue(ctx, fasthttp.StatusCreated, answer)
 }
 
-// writePrivate answers what no cache may keep.
-func writePrivate(ctx *fasthttp.RequestCtx, status int, answer any) error {
+// writeValue answers with a value as JSON.
+func writeValue(ctx *fasthttp.RequestCtx, status int, answer any) error {
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
-	ctx.Response.Header.Set("Cache-Control", "no-store")
 	writeJSON(ctx, status, append(body, '\n'))
 	return nil
 }

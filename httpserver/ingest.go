@@ -40,7 +40,7 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 	}
 	prefer, grant := parsePrefer(&ctx.Request.Header), grantOf(ctx)
 	batch, err := s.readEvents(ctx.PostBody(), coding)
-	if err := spend(grant, &batch); err != nil {
+	if err := spend(grant, &batch); err != nil { // also for what could not be read
 		return err
 	}
 	if err != nil {

@@ -26,8 +26,8 @@ uses the directory goes on: it is read in short steps. The copy is synced and
 verified before it gets its name.
 
 With --incremental, a backup that is already there gets what is new since; where
-there is none, a whole one is made. Killed at any moment, it leaves the older
-backup or the new one. Its other files are read and verified again each time.
+there is none, a whole one is made. The whole backup is verified again each
+time. Killed at any moment, it leaves the older backup or the new one.
 
 Exit codes: 0 done and verified, 1 refused (the place is taken, the disk has no
 room) or the backup is not sound, 2 wrong usage, 74 something cannot be read or

@@ -115,7 +115,12 @@ func (c *config) validate() error {
 			return usageErrorf("--%s must be greater than 0", name)
 		}
 	}
-	// A batch that fits the request limit must be able to enter an idle server.
+	return c.checkLimits()
+}
+
+// checkLimits holds the limits against each other: a batch that fits the limits
+// of a request must be able to enter an idle server.
+func (c *config) checkLimits() error {
 	if c.maxTopicInFlightEvents < c.maxBatchEvents || c.maxInFlightEvents < c.maxTopicInFlightEvents {
 		return usageErrorf("--max-batch-events (%d) must not exceed --max-topic-in-flight-events (%d), nor that --max-in-flight-events (%d)",
 			c.maxBatchEvents, c.maxTopicInFlightEvents, c.maxInFlightEvents)

@@ -145,6 +145,7 @@ func TestVariablesSetWhatFlagsLeftAlone(t *testing.T) {
 		requireUsageError(t, applyEnvironment(cmd, []string{unknown + "=x"}), "unknown environment variable "+unknown)
 	}
 	requireUsageError(t, applyEnvironment(cmd, []string{"SEKALI_API_KEY=secret"}), "is for clients")
+	require.NoError(t, applyEnvironment(newDoctorCommand(), []string{"SEKALI_API_KEY=secret"}), "doctor is a client, too")
 }
 
 func TestAKeyOfTheFileYieldsToFlagAndVariable(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sekali/client"
+	"sekali/persistence/keyfile"
 	"sekali/persistence/sqlite"
 )
 
@@ -56,6 +58,7 @@ func (d *diagnosis) checkDirectory(dir string) (inUse bool) {
 	}
 	d.checkUse(i)
 	d.checkPermissions(i)
+	d.checkKeys(i)
 	d.checkDisk(i)
 	d.checkDatabase(i)
 	d.checkLog(i)
@@ -86,11 +89,19 @@ func (d *diagnosis) checkPermissions(i *sqlite.Inspection) {
 	default:
 		d.ok("permissions", "%s, mode %04o", i.Dir, i.Mode)
 	}
+}
+
+// checkKeys reads the keys as a server does, which starts with none that it
+// cannot read.
+func (d *diagnosis) checkKeys(i *sqlite.Inspection) {
+	keys, err := keyfile.New(i.Dir).Load()
 	switch {
-	case i.HasKeys && i.KeysMode&0o077 != 0:
-		d.fail("keys", "chmod 600 keys.json", "other users may read or change keys.json (mode %04o)", i.KeysMode)
+	case err != nil:
+		d.fail("keys", "put the file in order, or restore it from a backup: no server starts on it", "%s", err)
+	case i.HasKeys && i.KeysMode&0o070 != 0:
+		d.warn("keys", "chmod 600 "+filepath.Join(i.Dir, keyfile.Name), "the group of keys.json may read or change it (mode %04o)", i.KeysMode)
 	case i.HasKeys:
-		d.ok("keys", "keys.json, mode %04o", i.KeysMode)
+		d.ok("keys", "%s in keys.json, revoked and expired ones included", number(int64(len(keys.All())), "key"))
 	default:
 		d.ok("keys", "none")
 	}
@@ -229,7 +240,8 @@ func (d *diagnosis) checkServer(ctx context.Context, c *config, ask serverToAsk,
 		return
 	}
 	options := client.Options{MaxAttempts: 1}
-	url, err := ask.url, error(nil)
+	var err error
+	url := ask.url
 	if url != "" {
 		options.RootCAs, err = readRoots(ask.ca)
 	} else {

@@ -40,10 +40,10 @@ func applyEnvironment(cmd *cobra.Command, environ []string) error {
 	}
 	known := serverVariables(cmd)
 	for name := range values {
-		if name == "SEKALI_API_KEY" {
+		switch asksServer := cmd.Flags().Lookup("url") != nil; { // doctor, in the shell of somebody who has a key
+		case name == "SEKALI_API_KEY" && !asksServer:
 			return usageErrorf("SEKALI_API_KEY is for clients: a server has its keys in its data directory (sekali keys create); unset it here")
-		}
-		if !known[name] && !isServiceLink(name) {
+		case name != "SEKALI_API_KEY" && !known[name] && !isServiceLink(name):
 			return usageErrorf("unknown environment variable %s: 'sekali %s --help' lists the flags, each of which is a variable", name, cmd.Name())
 		}
 	}

@@ -107,7 +107,7 @@ in 'order.', or 'orders-of-others' begins with it too.`,
 	}
 	flags.define(cmd)
 	f := cmd.Flags()
-	f.StringVar(&spec.Name, "name", "", "whose key it is, for lists and logs")
+	f.StringVar(&spec.Name, "name", "", "`name` of whoever has the key, for lists and logs")
 	f.StringSliceVar(&scopes, "scope", nil, "`scopes`, separated by commas: publish, read, admin")
 	f.StringArrayVar(&spec.TopicPrefixes, "topic-prefix", nil, "only for topics that begin with this `text`; may be given several times")
 	f.DurationVar(&spec.Lifetime, "expires-in", 0, "`time` after which the key ends, as 2160h for 90 days; 0 means never")
@@ -146,6 +146,10 @@ days. The time of the last use is some minutes behind.`,
 			}
 			keys, err := file.Load()
 			if err != nil {
+				return exitWith(exitFailed, err)
+			}
+			if len(keys.All()) == 0 && flags.output == "table" { // the path shows a --data-dir that is not the server's
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "no keys: there is no %s\n", file.Path())
 				return exitWith(exitFailed, err)
 			}
 			return writeKeys(cmd.OutOrStdout(), flags.output, keys.All())
@@ -204,7 +208,7 @@ the name had go on working for --overlap, in which clients change over.`,
 		},
 	}
 	flags.define(cmd)
-	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old keys of the name stay valid; 0 ends them at once")
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "`time` for which the old keys of the name stay valid; 0 ends them at once")
 	return cmd
 }
 

@@ -15,8 +15,8 @@ import (
 const lockPatience = 10 * time.Second
 
 // Update implements access.Store. It makes the directory when it is missing.
-// An error means that the file is as it was, except for one of the last sync:
-// then it may be the new one.
+// An error means that the file is as it was, except for one that comes after the
+// new one was put in its place: of a sync, or of the note in the lock file.
 func (f *File) Update(change func(*access.Keys) error) (_ *access.Keys, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

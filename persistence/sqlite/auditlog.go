@@ -26,7 +26,7 @@ import (
 //
 // https://www.sqlite.org/fileformat.html#the_write_ahead_log
 
-// LogReport is what AuditLog found in a data directory. The zero value is that
+// LogReport is what auditLog found in a data directory. The zero value is that
 // of an empty log.
 type LogReport struct {
 	Bytes  int64 // of the log file; 0 when there is none
@@ -49,11 +49,11 @@ type LogReport struct {
 	pageBytes int64
 }
 
-// AuditLog reads the log and the high-water mark of a data directory, without
+// auditLog reads the log and the high-water mark of a data directory, without
 // changing anything. It takes no lock: the directory must not be in use. It
 // needs the time of reading the log once. The errors are those of reading files.
-func AuditLog(dir string) (LogReport, error) {
-	r, err := auditWAL(filepath.Join(dir, databaseFile+"-wal"))
+func auditLog(dir string) (LogReport, error) {
+	r, err := auditWAL(filepath.Join(dir, logFile))
 	if err != nil {
 		return LogReport{}, err
 	}

@@ -185,7 +185,7 @@ func TestALogWithoutAWholeHeaderIsReported(t *testing.T) {
 	}
 	require.True(t, mustAudit(t, m.disk[:walHeaderBytes-1]).HeaderDamaged)
 	require.Equal(t, LogReport{}, mustAudit(t, nil))
-	r, err := AuditLog(t.TempDir())
+	r, err := auditLog(t.TempDir())
 	require.NoError(t, err)
 	require.Equal(t, LogReport{}, r)
 }
@@ -220,7 +220,7 @@ func TestTheAuditSeesWhatSQLiteAccepts(t *testing.T) {
 	dir := crashed(t, s)
 	wal, err := os.ReadFile(filepath.Join(dir, databaseFile+"-wal"))
 	require.NoError(t, err)
-	r, err := AuditLog(dir)
+	r, err := auditLog(dir)
 	require.NoError(t, err)
 	require.EqualValues(t, batches, r.Commits)
 	require.Equal(t, r.Frames, r.Valid)
@@ -231,7 +231,7 @@ func TestTheAuditSeesWhatSQLiteAccepts(t *testing.T) {
 		copied := t.TempDir()
 		path := filepath.Join(copied, databaseFile)
 		require.NoError(t, os.WriteFile(path+"-wal", damaged, 0o600))
-		r, err := AuditLog(copied)
+		r, err := auditLog(copied)
 		require.NoError(t, err)
 		copyFile(t, filepath.Join(dir, databaseFile), path)
 

@@ -62,7 +62,7 @@ func (e *UnsoundError) Error() string {
 // Backup copies the store of a data directory, in use or not, into dir: all
 // events up to the last one that was stored when it began, with the counts of
 // that moment. When it returns, the backup was synced and verified. Whenever it
-// is killed, dir is what it was before.
+// is killed, dir is what it was before, or the new backup.
 //
 // A *RefusedError means that nothing was begun, an *InUseError that another
 // backup or restore uses dir, an *UnsoundError that what was written is not
@@ -180,10 +180,7 @@ func (b *backup) fill(ctx context.Context, dir string) (_ *Manifest, err error) 
 func (b *backup) copyInto(ctx context.Context, to *backupTarget, before *Manifest) (*Manifest, error) {
 	started := time.Now()
 	c := &copier{from: b.from, to: to, snap: b.snap, limit: b.BytesPerSecond, page: b.page, progress: b.Progress}
-	m, err := b.newManifest(before)
-	if err != nil {
-		return nil, err
-	}
+	m := b.newManifest(before)
 	var eventsBefore, duplicatesBefore int64
 	topics := make(map[int64]topicCheck)
 	if before != nil {
@@ -229,7 +226,7 @@ func (b *backup) copyInto(ctx context.Context, to *backupTarget, before *Manifes
 }
 
 // newManifest is what the snapshot says of the backup.
-func (b *backup) newManifest(before *Manifest) (*Manifest, error) {
+func (b *backup) newManifest(before *Manifest) *Manifest {
 	m := &Manifest{
 		Format: manifestFormat, Product: "sekali", Version: b.Version, Schema: schemaVersion, Store: b.snap.store,
 		Created: b.start.UTC(), Updated: b.start.UTC(),
@@ -244,7 +241,7 @@ func (b *backup) newManifest(before *Manifest) (*Manifest, error) {
 	if before != nil {
 		m.Created, m.Content.Events = before.Created, before.Content.Events
 	}
-	return m, nil
+	return m
 }
 
 // finish syncs what is in dir, holds it against what was read, and writes the

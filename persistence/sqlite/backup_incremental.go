@@ -18,7 +18,7 @@ import (
 // into the database, and a last manifest lists only that.
 func (b *backup) incremental(ctx context.Context) (err error) {
 	b.report.Incremental = true
-	before, err := ReadManifest(b.dir)
+	before, err := readManifest(b.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse("%s exists and is not a backup; name another directory", b.dir)
 	}

@@ -328,7 +328,7 @@ func TestABackupThatIsNotWhatWasWrittenIsFound(t *testing.T) {
 			damage(t, dir, `update duplicates set count = 1 where id = 2`, `update topics set duplicate_count = duplicate_count - 1 where name = 'one'`)
 		}, "the manifest says"},
 		"a manifest of another backup": {func(t *testing.T, dir string) {
-			m, err := ReadManifest(dir)
+			m, err := readManifest(dir)
 			require.NoError(t, err)
 			m.LastSeq++
 			require.NoError(t, m.write(dir))
@@ -337,13 +337,13 @@ func TestABackupThatIsNotWhatWasWrittenIsFound(t *testing.T) {
 			require.NoError(t, os.Truncate(filepath.Join(dir, manifestFile), 100))
 		}, "BACKUP.json is damaged"},
 		"a manifest that names files elsewhere": {func(t *testing.T, dir string) {
-			m, err := ReadManifest(dir)
+			m, err := readManifest(dir)
 			require.NoError(t, err)
 			m.Files = append(m.Files, ManifestFile{Name: "../x"})
 			require.NoError(t, m.write(dir))
 		}, "that a backup does not have"},
 		"a lost file": {func(t *testing.T, dir string) {
-			m, err := ReadManifest(dir)
+			m, err := readManifest(dir)
 			require.NoError(t, err)
 			m.Files = append(m.Files, ManifestFile{Name: "keys-1.json"})
 			require.NoError(t, m.write(dir))

@@ -79,8 +79,8 @@ func (m *Manifest) keys() string {
 	return ""
 }
 
-// ReadManifest reads the manifest of a backup; fs.ErrNotExist when dir is none.
-func ReadManifest(dir string) (*Manifest, error) {
+// readManifest reads the manifest of a backup; fs.ErrNotExist when dir is none.
+func readManifest(dir string) (*Manifest, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)

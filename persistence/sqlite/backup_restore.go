@@ -66,7 +66,7 @@ func Restore(ctx context.Context, from, dir string, o RestoreOptions) (*RestoreR
 	}
 	r := &restore{RestoreOptions: o, from: from, dir: dir, start: time.Now()}
 	var err error
-	if r.manifest, err = ReadManifest(from); errors.Is(err, fs.ErrNotExist) {
+	if r.manifest, err = readManifest(from); errors.Is(err, fs.ErrNotExist) {
 		return nil, refuse("%s is not a backup: it has no %s", from, manifestFile)
 	}
 	if err != nil {

@@ -179,7 +179,7 @@ func (i *Inspection) lookAtLog() error {
 	if i.InUse || i.Backup {
 		return nil
 	}
-	report, err := AuditLog(i.Dir)
+	report, err := auditLog(i.Dir)
 	if err != nil {
 		return err
 	}

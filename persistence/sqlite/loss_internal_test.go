@@ -184,7 +184,7 @@ func TestARelaxedStoreMayLoseWhatWasNotSynced(t *testing.T) {
 	}
 	dir := crashed(t, s)
 	flipByte(t, filepath.Join(dir, databaseFile+"-wal"), 5000)
-	r, err := AuditLog(dir)
+	r, err := auditLog(dir)
 	require.NoError(t, err)
 	require.Positive(t, r.LostCommits, "in a durable store it would be proof")
 	s = openTest(t, dir, Options{})

@@ -32,7 +32,7 @@ func BenchmarkAuditLog(b *testing.B) {
 	}
 	b.SetBytes(walFile(b, s))
 	for b.Loop() {
-		r, err := AuditLog(s.dir)
+		r, err := auditLog(s.dir)
 		require.NoError(b, err)
 		require.Positive(b, r.Commits)
 	}

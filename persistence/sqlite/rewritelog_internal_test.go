@@ -18,7 +18,7 @@ func TestALogThatWasNotClosedIsWrittenAgainAndSyncedBeforeItIsUsed(t *testing.T)
 	files, err := crashvfs.ReadImage(dir)
 	require.NoError(t, err)
 	require.NoError(t, files.Write(killed))
-	report, err := AuditLog(killed)
+	report, err := auditLog(killed)
 	require.NoError(t, err)
 	require.Greater(t, report.validBytes(), int64(2*rewriteBytes))
 

@@ -75,7 +75,7 @@ func (s *Store) checkDirectory() error {
 // openDatabase opens the writer after the log has been audited, compares what
 // it finds with the high-water mark, and empties the log.
 func (s *Store) openDatabase(ctx context.Context) error {
-	report, err := AuditLog(s.dir)
+	report, err := auditLog(s.dir)
 	if err != nil {
 		return err
 	}

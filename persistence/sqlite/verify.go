@@ -47,7 +47,7 @@ func Verify(ctx context.Context, dir string, o VerifyOptions) (*VerifyReport, er
 // verifyLocked is Verify under the caller's lock.
 func verifyLocked(ctx context.Context, dir string, o VerifyOptions) (*VerifyReport, error) {
 	v := newVerifier(dir, o)
-	m, err := ReadManifest(dir)
+	m, err := readManifest(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -258,7 +258,7 @@ func texts(ctx context.Context, db *sql.DB, query string) (all []string, err err
 // checkLog looks for transactions that the log has lost: those that it proves
 // itself, and those that the high-water mark has noted.
 func (v *verifier) checkLog() error {
-	r, err := AuditLog(v.dir)
+	r, err := auditLog(v.dir)
 	if err != nil {
 		return err
 	}
