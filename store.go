@@ -22,6 +22,11 @@ type Store interface {
 	// start of the transaction only.
 	AppendBatch(ctx context.Context, b Batch) (Appended, error)
 
+	// Ready returns the error of every AppendBatch at this moment, or nil. The
+	// store may know of it before the next one does: that it has failed beside
+	// one, or that its disk is full. It does not block.
+	Ready() error
+
 	// Totals returns the sums over all topics, as restored at start.
 	Totals(ctx context.Context) (Totals, error)
 

@@ -257,17 +257,12 @@ func (s *System) Ready() error {
 	return nil
 }
 
-// storeReady returns the error of every write at this moment, or nil. A store
-// may know of it before the next write does: that it has failed beside one, or
-// that its disk is full.
+// storeReady returns the error of every write at this moment, or nil.
 func (s *System) storeReady() error {
 	if s.committer.hasFailed() {
 		return sekali.ErrStorageFailed
 	}
-	if store, ok := s.store.(interface{ Ready() error }); ok {
-		return store.Ready()
-	}
-	return nil
+	return s.store.Ready()
 }
 
 // Admits returns the error of every Ingest at this moment, whatever the events,
