@@ -33,6 +33,8 @@ func (s *forgetfulStore) AppendBatch(_ context.Context, b sekali.Batch) (a sekal
 	return a, nil
 }
 
+func (s *forgetfulStore) Ready() error { return nil }
+
 func (s *forgetfulStore) Totals(context.Context) (sekali.Totals, error) { return sekali.Totals{}, nil }
 
 func (s *forgetfulStore) Topics(context.Context, sekali.TopicsQuery) ([]sekali.TopicStats, error) {
