@@ -239,6 +239,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	defer pass.end()
+	if s.locked() && pass.grant == nil {
+		s.answerAnybody(ctx)
+		return
+	}
 	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
@@ -249,6 +253,15 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if err := pass.arrived(received); err != nil {
 		s.writeError(ctx, err)
 		return
+	}
+	s.answer(ctx)
+}
+
+// answerAnybody answers where no key is asked for although there are some. No such
+// answer depends on a body, and the memory for bodies is for those with a key.
+func (s *Server) answerAnybody(ctx *fasthttp.RequestCtx) {
+	if !s.throwBodyAway(ctx) {
+		closeUnread(ctx)
 	}
 	s.answer(ctx)
 }
