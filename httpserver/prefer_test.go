@@ -2,7 +2,9 @@ package httpserver_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -51,6 +53,29 @@ func TestLenientHandlingDoesNotTakeABodyThatIsOfNoUse(t *testing.T) {
 	refused(t, n.do("POST", "/publish", `[`, "Prefer: handling=lenient"), http.StatusBadRequest, "malformed")
 	problems(t, n.do("POST", "/publish", `{"events":5}`, "Prefer: handling=lenient"), "invalid_event")
 	problems(t, n.do("POST", "/publish", `7`, "Prefer: handling=lenient"), "invalid_event")
+}
+
+// TestLargeAnswersToPublishersTakeNoMoreThanTheirLimit has a small body bring
+// about an answer that is a hundred times as large: what is not read in time is
+// bounded, nothing is stored that could not be answered, and all is given back.
+func TestLargeAnswersToPublishersTakeNoMoreThanTheirLimit(t *testing.T) {
+	faulty := "[" + strings.Repeat("{},", 3000) + encode(t, newEvent("a", "1")) + "]"
+	s := setup{}
+	s.http.MaxInFlightAnswerBytes = 1 << 20
+	n := start(t, s)
+	refused(t, n.do("POST", "/publish", faulty, "Prefer: handling=lenient"), http.StatusServiceUnavailable, "overloaded")
+	n.requireUntouched()
+	minimal := n.do("POST", "/publish", faulty, "Prefer: handling=lenient, return=minimal")
+	require.Equal(t, http.StatusOK, minimal.status)
+
+	s.http.MaxInFlightAnswerBytes = 4 << 20
+	n = start(t, s)
+	p := as[published](t, n.do("POST", "/publish", faulty, "Prefer: handling=lenient"))
+	require.Equal(t, 1, p.Stored)
+	require.Len(t, p.Results, 3001)
+	require.Eventually(t, func() bool { return n.server.InFlightAnswers() == 0 }, time.Minute, time.Millisecond)
+	refused(t, n.do("POST", "/publish", "["+strings.Repeat("{},", 3000)), http.StatusBadRequest, "malformed")
+	require.Zero(t, n.server.InFlightAnswers())
 }
 
 func TestPreferencesAreReadAsRFC7240WritesThem(t *testing.T) {
