@@ -47,7 +47,7 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 		return err
 	}
 	if len(batch.faults) > 0 && !prefer.lenient {
-		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at}
+		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at, unlisted: batch.unlisted}
 	}
 	if err := keepToTopics(grant, &batch, prefer.lenient); err != nil {
 		return err
@@ -248,7 +248,7 @@ func appendResults(b []byte, batch *parsedBatch, results []sekali.Result) []byte
 			own++
 		}
 		if own > 0 {
-			b = append(appendFaults(append(b, `{"outcome":"invalid","detail":`...), batch.at, faults[:own]), '}')
+			b = append(appendFaults(append(b, `{"outcome":"invalid","detail":`...), batch.at, faults[:own], 0), '}')
 			faults = faults[own:]
 			continue
 		}

@@ -19,6 +19,8 @@ type parsedBatch struct {
 	events []sekali.Event
 	faults []fault
 	total  int // events in the request, valid or not
+	// unlisted faults were found beside those of faults.
+	unlisted int
 	at     location
 }
 
