@@ -395,6 +395,27 @@ func TestARestoreRefusesWhatIsNotEmptyAndBeginsAnewWhatWasKilled(t *testing.T) {
 	require.Empty(t, verified(t, killed).Findings)
 }
 
+// TestAKilledRestoreLeavesNothingToTheNextOne has a restore killed behind its
+// last file, and an older backup without keys restored instead.
+func TestAKilledRestoreLeavesNothingToTheNextOne(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := openTest(t, dir, Options{})
+	appendRepeated(t, s, 0, 1000)
+	older, newer, data := filepath.Join(to, "older"), filepath.Join(to, "newer"), filepath.Join(to, "data")
+	backedUp(t, dir, older, BackupOptions{})
+	appendRepeated(t, s, 1000, 1000)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, keysFile), []byte("{}"), 0o600))
+	backedUp(t, dir, newer, BackupOptions{})
+	_, err := Restore(t.Context(), newer, data, RestoreOptions{})
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(data, keysFile))
+	require.NoError(t, os.WriteFile(filepath.Join(data, restoringFile), nil, 0o600)) // all but the last step
+	_, err = Restore(t.Context(), older, data, RestoreOptions{})
+	require.NoError(t, err)
+	require.Empty(t, verified(t, data).Findings)
+	require.NoFileExists(t, filepath.Join(data, keysFile))
+}
+
 func TestALimitedBackupTakesItsTime(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir, Options{})
