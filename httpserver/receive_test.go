@@ -118,6 +118,22 @@ func TestBodiesThatDoNotArriveTakeNoMoreThanTheirLimit(t *testing.T) {
 	require.Equal(t, http.StatusOK, publish(large).status)
 }
 
+// TestAPathIsNotTakenForAHost: fasthttp would serve /stats here, which a proxy in
+// front does not see.
+func TestAPathIsNotTakenForAHost(t *testing.T) {
+	n := start(t, setup{})
+	for target, want := range map[string]int{
+		"//name/stats?a=://": http.StatusNotFound, "//name/stats": http.StatusNotFound,
+		"/stats?a=://": http.StatusOK, "/stats#b?c": http.StatusOK, "http://localhost/stats?a=//b": http.StatusOK,
+	} {
+		conn, err := n.dial()
+		require.NoError(t, err)
+		status, _ := ask(t, conn, bufio.NewReader(conn), "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		require.Equal(t, want, status, target)
+		require.NoError(t, conn.Close())
+	}
+}
+
 // TestStrangersHaveNoShareOfTheMemoryForBodies has strangers send bodies where
 // anybody may ask: those with a key publish all the same.
 func TestStrangersHaveNoShareOfTheMemoryForBodies(t *testing.T) {
