@@ -26,7 +26,7 @@ const (
 	// event behind these only the first is: a body of {},{},... has twenty times
 	// its size in faults.
 	fullFaults = 1000
-	maxUnknown     = 64 // names beyond ours in one event, to find those that repeat
+	maxUnknown = 64 // names beyond ours in one event, to find those that repeat
 )
 
 var fieldNames = [...]string{"topic", "event_id", "timestamp", "source", "payload"}

@@ -21,7 +21,7 @@ type parsedBatch struct {
 	total  int // events in the request, valid or not
 	// unlisted faults were found beside those of faults.
 	unlisted int
-	at     location
+	at       location
 }
 
 // parser reads one body. The decoder finds out whether it is JSON, one value
