@@ -27,10 +27,22 @@ type usage struct {
 	events atomic.Int64
 	bytes  atomic.Int64
 	last   atomic.Int64 // when it was last accepted, in Unix seconds
+	// current is the key as it is in force, nil when it is none any more.
+	current atomic.Pointer[Key]
 }
 
 // Key returns the key; it is not to be changed.
 func (g *Grant) Key() *Key { return g.key }
+
+// Ended returns nil while the key opens anything, else the error to refuse with:
+// for what takes longer than a key may last.
+func (g *Grant) Ended() error {
+	key := g.usage.current.Load()
+	if key == nil {
+		return errUnknown
+	}
+	return ended(key, time.Now())
+}
 
 // touchEvery is how fine the time of the last use is: so rarely is memory
 // written that all requests of a key share.

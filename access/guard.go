@@ -122,14 +122,23 @@ func (g *Guard) Authenticate(token []byte) (*Grant, error) {
 		return nil, errUnknown
 	}
 	now := time.Now()
-	switch grant.key.State(now) {
-	case Revoked:
-		return nil, errRevoked
-	case Expired:
-		return nil, errExpired
+	if err := ended(grant.key, now); err != nil {
+		return nil, err
 	}
 	grant.usage.touch(now)
 	return grant, nil
+}
+
+// ended returns the error to refuse with unless the key is active.
+func ended(key *Key, now time.Time) error {
+	switch key.State(now) {
+	case Revoked:
+		return errRevoked
+	case Expired:
+		return errExpired
+	default:
+		return nil
+	}
 }
 
 // Create makes a key, which is in force on return.
@@ -223,7 +232,13 @@ func (g *Guard) enforce(keys *Keys) {
 				grant.usage.bucket = newBucket(key.Rate, now)
 			}
 		}
+		grant.usage.current.Store(key)
 		next.byID[key.ID] = grant
+	}
+	for id, grant := range before.byID {
+		if next.byID[id] == nil {
+			grant.usage.current.Store(nil)
+		}
 	}
 	g.ring.Store(next)
 	g.logChanges(before, next, now)

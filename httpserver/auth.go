@@ -40,9 +40,16 @@ func (p *pass) end() {
 	}
 }
 
-// arrived charges for a body whose length was not announced.
+// arrived refuses a body that took so long that the key has ended meanwhile, and
+// charges for one whose length was not announced.
 func (p *pass) arrived(b *body) error {
-	if p.grant == nil || p.bytes > 0 || b == nil {
+	if p.grant == nil || b == nil {
+		return nil
+	}
+	if err := p.grant.Ended(); err != nil {
+		return err
+	}
+	if p.bytes > 0 {
 		return nil
 	}
 	if err := p.grant.Begin(int64(len(b.bytes)), 0); err != nil {

@@ -2,6 +2,7 @@ package httpserver_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"sekali"
 	"sekali/access"
 	"sekali/httpserver"
 )
@@ -266,4 +268,48 @@ func TestAPreflightNeedsNoKey(t *testing.T) {
 	refused(t, a, http.StatusUnauthorized, "unauthorized")
 	require.Equal(t, listedOrigin, a.header.Get("Access-Control-Allow-Origin"), "the page reads why")
 	require.Equal(t, http.StatusOK, n.do("GET", "/stats", "", "Origin: "+listedOrigin, key).status)
+}
+
+// TestABodyThatArrivesBehindTheEndOfItsKeyIsNotTaken has a key revoked while a
+// body is being received.
+func TestABodyThatArrivesBehindTheEndOfItsKeyIsNotTaken(t *testing.T) {
+	l := withKeys(t, access.Options{})
+	key, blanks, body := l.key(t, "stolen", access.Publish), strings.Repeat(" ", 100<<10), encode(t, newEvent("a", "late"))
+	n := start(t, l.setup)
+	conn, err := n.dial()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	_, err = io.WriteString(conn, fmt.Sprintf("POST /publish HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %d\r\n\r\n%s", key, len(blanks)+len(body), blanks))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return n.server.InFlightBodies() > 0 }, time.Minute, time.Millisecond)
+	in := bufio.NewReader(conn)
+	_, err = l.guard.Revoke("stolen")
+	require.NoError(t, err)
+	status, answer := ask(t, conn, in, body)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Contains(t, answer, "revoked")
+}
+
+// TestAListEndsWithTheKeyOfItsReader has a key revoked while a list is sent.
+func TestAListEndsWithTheKeyOfItsReader(t *testing.T) {
+	for _, revoked := range []bool{true, false} { // the second is the control
+		l := withKeys(t, access.Options{})
+		key := l.key(t, "stolen", access.Read)
+		list := pages(6, func() error { return nil })
+		s := withScript(&scripted{events: func(ctx context.Context, q sekali.EventsQuery) (sekali.EventsPage, error) {
+			if q.After == 2 && revoked {
+				if _, err := l.guard.Revoke("stolen"); err != nil {
+					return sekali.EventsPage{}, err
+				}
+			}
+			return list(ctx, q)
+		}})
+		s.http.Keys = l.guard
+		_, err := start(t, s).try("GET", "/events", "", key)
+		if revoked {
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		} else {
+			require.NoError(t, err)
+		}
+	}
 }

@@ -86,6 +86,8 @@ type validationError struct {
 	code   sekali.Code
 	faults []fault
 	base   location
+	// unlisted faults there are beside those of faults.
+	unlisted int
 }
 
 func (e *validationError) Error() string {
@@ -105,7 +107,7 @@ func (s *Server) writeError(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &invalid):
 		code = invalid.code
 		body = appendErrorHead(body, code)
-		body = appendFaults(body, invalid.base, invalid.faults)
+		body = appendFaults(body, invalid.base, invalid.faults, invalid.unlisted)
 	case errors.As(err, &known):
 		code = known.Code
 		if code == sekali.CodeUnauthorized {

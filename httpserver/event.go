@@ -22,7 +22,11 @@ const (
 
 const (
 	maxEventFaults = 12 // listed of one event, the last saying that there are more
-	maxUnknown     = 64 // names beyond ours in one event, to find those that repeat
+	// fullFaults is how many faults of a batch are kept in full; of each faulty
+	// event behind these only the first is: a body of {},{},... has twenty times
+	// its size in faults.
+	fullFaults = 1000
+	maxUnknown = 64 // names beyond ours in one event, to find those that repeat
 )
 
 var fieldNames = [...]string{"topic", "event_id", "timestamp", "source", "payload"}
@@ -63,6 +67,9 @@ func (p *parser) event(value []byte, mayEnvelop bool) (envelope []byte) {
 func (r *eventReader) fault(field, typ, msg string) {
 	r.faulty++
 	switch {
+	case r.faulty > 1 && len(r.batch.faults) >= fullFaults:
+		r.batch.unlisted++
+		return
 	case r.faulty == maxEventFaults:
 		field, typ, msg = "", "too_many_errors", "More faults of this event are not listed"
 	case r.faulty > maxEventFaults:

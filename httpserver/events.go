@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sekali"
+	"sekali/access"
 )
 
 // handleEvents answers GET /events: one page when a limit is given, else
@@ -75,6 +76,7 @@ const streamPage = 500
 type eventStream struct {
 	server *Server
 	conn   net.Conn
+	grant  *access.Grant // of the reader, or nil
 	query  sekali.EventsQuery
 	format listFormat
 	buf    []byte
@@ -90,7 +92,7 @@ func (s *Server) streamEvents(ctx *fasthttp.RequestCtx, q sekali.EventsQuery, co
 	if err := s.sending.take(streamBytes); err != nil {
 		return err
 	}
-	stream := &eventStream{server: s, conn: ctx.Conn(), query: q, format: format, buf: []byte(format.open), charged: streamBytes}
+	stream := &eventStream{server: s, conn: ctx.Conn(), grant: grantOf(ctx), query: q, format: format, buf: []byte(format.open), charged: streamBytes}
 	// The first page is read now, while an error can still be an answer.
 	if err := stream.begin(); err != nil {
 		return err
@@ -148,6 +150,11 @@ func (r *eventStream) Read(p []byte) (int, error) {
 // fill appends the next page, and the end behind the last one. Each page has
 // the write timeout for itself: a large list takes longer than one answer may.
 func (r *eventStream) fill() error {
+	if r.grant != nil { // a list may take longer than its reader's key lasts
+		if err := r.grant.Ended(); err != nil {
+			return err
+		}
+	}
 	if err := r.conn.SetWriteDeadline(time.Now().Add(r.server.WriteTimeout)); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}

@@ -13,7 +13,9 @@ func (s *Server) WrapHandler(wrap func(next fasthttp.RequestHandler) fasthttp.Re
 func OverwriteBuffers() { overwriting = true }
 
 // InFlightAnswers returns the bytes that answers are charged for.
-func (s *Server) InFlightAnswers() int64 { return s.sending.inFlight.Load() }
+func (s *Server) InFlightAnswers() int64 {
+	return s.sending.inFlight.Load() + s.results.inFlight.Load()
+}
 
 // InFlightBodies returns the bytes that bodies are charged for.
 func (s *Server) InFlightBodies() int64 { return s.bodies.inFlight.Load() }

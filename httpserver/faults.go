@@ -21,14 +21,14 @@ type location struct {
 	envelope, indexed bool
 }
 
-// appendFaults appends the list of faults as `detail`.
-func appendFaults(b []byte, at location, faults []fault) []byte {
+// appendFaults appends the list of faults as `detail`; further ones were not kept.
+func appendFaults(b []byte, at location, faults []fault, further int) []byte {
 	b = append(b, '[')
 	for i, f := range faults {
 		if i == maxFaults {
 			b = appendFault(append(b, ','), location{root: at.root}, fault{
 				typ: "too_many_errors",
-				msg: strconv.Itoa(len(faults)-maxFaults) + " more faults are not listed",
+				msg: strconv.Itoa(len(faults)-maxFaults+further) + " more faults are not listed",
 			})
 			break
 		}

@@ -33,7 +33,7 @@ func FuzzParseEvents(f *testing.F) {
 			faulty[fault.index] = true
 		}
 		require.Equal(t, batch.total, len(batch.events)+len(faulty))
-		require.True(t, json.Valid(appendFaults(nil, batch.at, batch.faults)))
+		require.True(t, json.Valid(appendFaults(nil, batch.at, batch.faults, batch.unlisted)))
 
 		before := make([]string, len(batch.events))
 		for i := range batch.events {

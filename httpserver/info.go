@@ -158,7 +158,8 @@ func (s *Server) handleRoot(ctx *fasthttp.RequestCtx, _ []string) error {
 }
 
 func (s *Server) handleOpenAPI(ctx *fasthttp.RequestCtx, _ []string) error {
-	writeJSON(ctx, fasthttp.StatusOK, webui.OpenAPI())
+	ctx.SetContentType("application/json")
+	ctx.Response.SetBodyRaw(webui.OpenAPI()) // uncopied: anybody may ask, and read slowly
 	return nil
 }
 
@@ -176,6 +177,6 @@ func (s *Server) handleDocs(ctx *fasthttp.RequestCtx, args []string) error {
 	if name != "" {
 		ctx.Response.Header.SetCanonical(headerCacheControl, []byte("public, max-age=600"))
 	}
-	ctx.SetBody(body)
+	ctx.Response.SetBodyRaw(body) // as above
 	return nil
 }

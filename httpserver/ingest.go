@@ -47,17 +47,37 @@ func (s *Server) handleIngest(ctx *fasthttp.RequestCtx, _ []string) error {
 		return err
 	}
 	if len(batch.faults) > 0 && !prefer.lenient {
-		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at}
+		return &validationError{code: sekali.CodeInvalidEvent, faults: batch.faults, base: batch.at, unlisted: batch.unlisted}
 	}
 	if err := keepToTopics(grant, &batch, prefer.lenient); err != nil {
 		return err
 	}
+	charge := chargeOf(&batch, prefer)
+	if err := s.results.take(charge); err != nil { // what is stored has to be answered
+		return err
+	}
+	defer func() { s.results.give(charge) }()
 	results, err := s.ingest(grant, batch.events)
 	if err != nil {
 		return err
 	}
-	s.writeIngestAnswer(ctx, &batch, results, prefer)
+	charge = s.writeIngestAnswer(ctx, &batch, results, prefer, charge)
 	return nil
+}
+
+// chargeOf returns what the answer to a batch is charged for: about as much as
+// it takes.
+func chargeOf(batch *parsedBatch, prefer preferences) int64 {
+	if prefer.minimal {
+		return 0
+	}
+	const resultBytes, faultBytes = 64, 64 // without the words of a fault
+	bytes := resultBytes * batch.total
+	for i := range batch.faults {
+		f := &batch.faults[i]
+		bytes += faultBytes + len(f.field) + len(f.typ) + len(f.msg)
+	}
+	return max(0, int64(bytes)-freeAnswerBytes)
 }
 
 // ingest hands events, if there are any, to the domain, within the budget of
@@ -167,9 +187,16 @@ func (p preferences) applied() string {
 // answers has the memory in which answers are put together.
 var answers = sync.Pool{New: func() any { return new([]byte) }}
 
-func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch, results []sekali.Result, prefer preferences) {
+// writeIngestAnswer answers and returns what is left of the charge: a large
+// answer takes it over.
+func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch, results []sekali.Result, prefer preferences, charge int64) (left int64) {
 	if applied := prefer.applied(); applied != "" {
 		ctx.Response.Header.Set("Preference-Applied", applied)
+	}
+	if charge > 0 {
+		ctx.SetStatusCode(fasthttp.StatusOK)
+		s.results.send(ctx, "application/json", s.appendIngestAnswer(make([]byte, 0, charge+freeAnswerBytes), batch, results, prefer), charge)
+		return 0
 	}
 	b := answers.Get().(*[]byte)
 	*b = s.appendIngestAnswer((*b)[:0], batch, results, prefer)
@@ -178,6 +205,7 @@ func (s *Server) writeIngestAnswer(ctx *fasthttp.RequestCtx, batch *parsedBatch,
 	if cap(*b) <= maxPooledText {
 		answers.Put(b)
 	}
+	return 0
 }
 
 // appendIngestAnswer appends the counts and, unless they are not wanted, the
@@ -220,7 +248,7 @@ func appendResults(b []byte, batch *parsedBatch, results []sekali.Result) []byte
 			own++
 		}
 		if own > 0 {
-			b = append(appendFaults(append(b, `{"outcome":"invalid","detail":`...), batch.at, faults[:own]), '}')
+			b = append(appendFaults(append(b, `{"outcome":"invalid","detail":`...), batch.at, faults[:own], 0), '}')
 			faults = faults[own:]
 			continue
 		}

@@ -19,7 +19,9 @@ type parsedBatch struct {
 	events []sekali.Event
 	faults []fault
 	total  int // events in the request, valid or not
-	at     location
+	// unlisted faults were found beside those of faults.
+	unlisted int
+	at       location
 }
 
 // parser reads one body. The decoder finds out whether it is JSON, one value

@@ -2,7 +2,10 @@ package httpserver_test
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -51,6 +54,44 @@ func TestLenientHandlingDoesNotTakeABodyThatIsOfNoUse(t *testing.T) {
 	refused(t, n.do("POST", "/publish", `[`, "Prefer: handling=lenient"), http.StatusBadRequest, "malformed")
 	problems(t, n.do("POST", "/publish", `{"events":5}`, "Prefer: handling=lenient"), "invalid_event")
 	problems(t, n.do("POST", "/publish", `7`, "Prefer: handling=lenient"), "invalid_event")
+}
+
+// TestAManyTimesFaultyBatchIsToldWithFewWords: beyond a thousand faults each
+// event has one, and the others are counted.
+func TestAManyTimesFaultyBatchIsToldWithFewWords(t *testing.T) {
+	n := start(t, setup{})
+	faulty := "[" + strings.TrimSuffix(strings.Repeat("{},", 3000), ",") + "]"
+	p := as[published](t, n.do("POST", "/publish", faulty, "Prefer: handling=lenient"))
+	require.Equal(t, 3000, *p.Invalid)
+	require.Len(t, p.Results[199].Detail, 5)
+	require.Len(t, p.Results[200].Detail, 1)
+	require.Len(t, p.Results[2999].Detail, 1)
+	refusal := n.do("POST", "/publish", faulty)
+	require.Equal(t, http.StatusUnprocessableEntity, refusal.status)
+	require.Contains(t, string(refusal.body), strconv.Itoa(5*3000-100)+" more faults are not listed")
+}
+
+// TestLargeAnswersToPublishersTakeNoMoreThanTheirLimit has a small body bring
+// about one that is thirty times as large: what is not read in time is
+// bounded, nothing is stored that could not be answered, and all is given back.
+func TestLargeAnswersToPublishersTakeNoMoreThanTheirLimit(t *testing.T) {
+	faulty := "[" + strings.Repeat("{},", 9000) + encode(t, newEvent("a", "1")) + "]"
+	s := setup{}
+	s.http.MaxInFlightAnswerBytes = 1 << 20
+	n := start(t, s)
+	refused(t, n.do("POST", "/publish", faulty, "Prefer: handling=lenient"), http.StatusServiceUnavailable, "overloaded")
+	n.requireUntouched()
+	minimal := n.do("POST", "/publish", faulty, "Prefer: handling=lenient, return=minimal")
+	require.Equal(t, http.StatusOK, minimal.status)
+
+	s.http.MaxInFlightAnswerBytes = 4 << 20
+	n = start(t, s)
+	p := as[published](t, n.do("POST", "/publish", faulty, "Prefer: handling=lenient"))
+	require.Equal(t, 1, p.Stored)
+	require.Len(t, p.Results, 9001)
+	require.Eventually(t, func() bool { return n.server.InFlightAnswers() == 0 }, time.Minute, time.Millisecond)
+	refused(t, n.do("POST", "/publish", "["+strings.Repeat("{},", 3000)), http.StatusBadRequest, "malformed")
+	require.Zero(t, n.server.InFlightAnswers())
 }
 
 func TestPreferencesAreReadAsRFC7240WritesThem(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"sekali/access"
 )
 
 // ask sends text and reads one answer.
@@ -114,6 +116,52 @@ func TestBodiesThatDoNotArriveTakeNoMoreThanTheirLimit(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return n.server.InFlightBodies() == 0 }, time.Minute, time.Millisecond, "all is given back")
 	require.Equal(t, http.StatusOK, publish(large).status)
+}
+
+// TestAPathIsNotTakenForAHost: fasthttp would serve /stats here, which a proxy in
+// front does not see.
+func TestAPathIsNotTakenForAHost(t *testing.T) {
+	n := start(t, setup{})
+	for target, want := range map[string]int{
+		"//name/stats?a=://": http.StatusNotFound, "//name/stats": http.StatusNotFound,
+		"/stats?a=://": http.StatusOK, "/stats#b?c": http.StatusOK, "http://localhost/stats?a=//b": http.StatusOK,
+	} {
+		conn, err := n.dial()
+		require.NoError(t, err)
+		status, _ := ask(t, conn, bufio.NewReader(conn), "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		require.Equal(t, want, status, target)
+		require.NoError(t, conn.Close())
+	}
+}
+
+// TestStrangersHaveNoShareOfTheMemoryForBodies has strangers send bodies where
+// anybody may ask: those with a key publish all the same.
+func TestStrangersHaveNoShareOfTheMemoryForBodies(t *testing.T) {
+	l := withKeys(t, access.Options{})
+	l.sockets = true
+	l.http.MaxBodyBytes = 1 << 20
+	l.http.MaxInFlightBodyBytes = 2 << 20
+	key := l.key(t, "sender", access.Publish)
+	n := start(t, l.setup)
+	half := strings.Repeat(" ", 600<<10)
+	var strangers []net.Conn
+	for range 3 {
+		conn, err := n.dial()
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }() // the server may have hung up
+		_, err = io.WriteString(conn, fmt.Sprintf("GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 1<<20, half))
+		require.NoError(t, err)
+		strangers = append(strangers, conn)
+	}
+	for _, conn := range strangers {
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil) // though the body never comes
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.NoError(t, response.Body.Close())
+	}
+	require.Zero(t, n.server.InFlightBodies())
+	large := strings.Repeat(" ", 100<<10) + encode(t, newEvent("a", "large"))
+	require.Equal(t, http.StatusOK, n.do("POST", "/publish", large, "Content-Type: application/json", key).status)
 }
 
 func TestABodyThatIsTooLargeIsRefusedBeforeItIsSent(t *testing.T) {

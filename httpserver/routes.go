@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
 	"slices"
@@ -97,7 +98,7 @@ func (s *Server) find(ctx *fasthttp.RequestCtx) (r *route, args []string, err er
 			return r, nil, nil
 		}
 	}
-	segments, err := splitPath(string(ctx.URI().PathOriginal()))
+	segments, err := splitPath(pathOf(ctx))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,6 +124,20 @@ func (s *Server) find(ctx *fasthttp.RequestCtx) (r *route, args []string, err er
 		allowed = append(allowed, fasthttp.MethodHead)
 	}
 	return nil, nil, &otherMethodsError{allowed}
+}
+
+// pathOf returns the path as it was sent. fasthttp takes the beginning of a path
+// like //name/topics for a host when there is a :// anywhere behind it; a proxy in
+// front that lets some paths through would see another one.
+func pathOf(ctx *fasthttp.RequestCtx) string {
+	target := ctx.RequestURI()
+	if len(target) == 0 || target[0] != '/' { // the absolute form
+		return string(ctx.URI().PathOriginal())
+	}
+	if end := bytes.IndexAny(target, "?#"); end >= 0 {
+		target = target[:end]
+	}
+	return string(target)
 }
 
 func splitPath(path string) ([]string, error) {

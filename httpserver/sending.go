@@ -2,7 +2,7 @@ package httpserver
 
 import (
 	"bytes"
-	"strconv"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +25,14 @@ const (
 // connections: a reader may take its time, and pins what it was to read.
 type sending struct {
 	max      int64
+	refusal  string // what to say beyond max, with a %d for that
 	inFlight atomic.Int64
 }
+
+const (
+	tooManyToReaders    = "the server is sending its limit of %d bytes to readers; ask again after the time in Retry-After, or for less with limit"
+	tooManyToPublishers = "the server is sending its limit of %d bytes of answers to publishers; send the request again, with the same ids, after the time in Retry-After, or with 'Prefer: return=minimal'"
+)
 
 // take charges for bytes, or returns the error to refuse with. They are given
 // back with give.
@@ -35,7 +41,7 @@ func (s *sending) take(bytes int64) error {
 		s.give(bytes)
 		return &sekali.Error{
 			Code: sekali.CodeOverloaded, RetryAfter: time.Second,
-			Message: "the server is sending its limit of " + strconv.FormatInt(s.max, 10) + " bytes to readers; ask again after the time in Retry-After, or for less with limit",
+			Message: fmt.Sprintf(s.refusal, s.max),
 		}
 	}
 	return nil
@@ -69,9 +75,14 @@ func (s *Server) writeLarge(ctx *fasthttp.RequestCtx, contentType string, body [
 	if err := s.sending.take(charge); err != nil {
 		return err
 	}
+	s.sending.send(ctx, contentType, body, charge)
+	return nil
+}
+
+// send answers with a body that was charged for; it takes over both.
+func (s *sending) send(ctx *fasthttp.RequestCtx, contentType string, body []byte, charge int64) {
 	ctx.SetContentType(contentType)
-	charged := &chargedBody{sending: &s.sending, charged: charge}
+	charged := &chargedBody{sending: s, charged: charge}
 	charged.Reset(body)
 	ctx.SetBodyStream(charged, len(body))
-	return nil
 }

@@ -75,8 +75,8 @@ type Options struct {
 	// MaxInFlightBodyBytes bounds the bodies being received and parsed, beyond
 	// 16 KiB of each (default 64 MiB); beyond it 503.
 	MaxInFlightBodyBytes int64
-	// MaxInFlightAnswerBytes bounds the answers being sent, beyond 64 KiB of
-	// each (default 128 MiB); beyond it 503.
+	// MaxInFlightAnswerBytes bounds the answers being sent, to readers and once
+	// more to publishers, beyond 64 KiB of each (default 128 MiB); beyond it 503.
 	MaxInFlightAnswerBytes int64
 	MaxConnections         int           // open connections (default 4,096)
 	RequestTimeout         time.Duration // from the parsed request to its answer (default 10 s); beyond it 503
@@ -129,7 +129,8 @@ type Server struct {
 	ids      requestIDs
 	bodies   bodies
 	waits    waits
-	sending  sending
+	sending  sending // to readers
+	results  sending // to publishers: readers that do not read are not to hold them up
 	decoders decoders
 	hosts    hostRule
 	routes   []route
@@ -147,7 +148,8 @@ func New(domain Domain, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{Options: o, domain: domain, log: o.Logger, ids: newRequestIDs(), routes: apiRoutes()}
 	s.bodies.maxBody, s.bodies.maxInFlight, s.bodies.timeout = o.MaxBodyBytes, o.MaxInFlightBodyBytes, o.ReadTimeout
-	s.sending.max = o.MaxInFlightAnswerBytes
+	s.sending.max, s.sending.refusal = o.MaxInFlightAnswerBytes, tooManyToReaders
+	s.results.max, s.results.refusal = o.MaxInFlightAnswerBytes, tooManyToPublishers
 	s.decoders = newDecoders(&s.bodies)
 	s.hosts = newHostRule(o.AllowedHosts)
 	s.plain = plainRoutes(s.routes)
@@ -239,6 +241,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	defer pass.end()
+	if s.locked() && pass.grant == nil {
+		s.answerAnybody(ctx)
+		return
+	}
 	received, err := s.bodies.receive(ctx)
 	if err != nil {
 		s.writeError(ctx, err)
@@ -249,6 +255,15 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if err := pass.arrived(received); err != nil {
 		s.writeError(ctx, err)
 		return
+	}
+	s.answer(ctx)
+}
+
+// answerAnybody answers where no key is asked for although there are some. No such
+// answer depends on a body, and the memory for bodies is for those with a key.
+func (s *Server) answerAnybody(ctx *fasthttp.RequestCtx) {
+	if !s.throwBodyAway(ctx) {
+		closeUnread(ctx)
 	}
 	s.answer(ctx)
 }

@@ -77,7 +77,7 @@ func BenchmarkIngestAnswer(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				ctx.Response.Reset()
-				s.writeIngestAnswer(&ctx, batch, results, preferences{})
+				s.writeIngestAnswer(&ctx, batch, results, preferences{}, 0)
 			}
 			reportPerEvent(b, n)
 		})

@@ -8,6 +8,7 @@ package webui
 import (
 	"embed"
 	"path"
+	"sync"
 )
 
 //go:embed openapi.json
@@ -33,13 +34,24 @@ func OpenAPI() []byte { return openAPI }
 // DocsAsset returns a file of the API page, which expects to be served at
 // /docs with its files below /docs/. The name "" is the page itself. ok is
 // false when there is no such file; name may come from outside as it is.
+// Callers must not modify the body: it is the same one each time, so that any
+// number of answers with it take no memory of their own.
 func DocsAsset(name string) (body []byte, contentType string, ok bool) {
 	if name == "" {
 		name = "index.html"
+	}
+	contentType = contentTypes[path.Ext(name)]
+	if known, ok := assets.Load(name); ok {
+		return known.([]byte), contentType, true
 	}
 	body, err := static.ReadFile("static/" + name)
 	if err != nil {
 		return nil, "", false
 	}
-	return body, contentTypes[path.Ext(name)], true
+	known, _ := assets.LoadOrStore(name, body)
+	return known.([]byte), contentType, true
 }
+
+// assets has the content of the files that were asked for: the embedded file
+// system makes a copy each time.
+var assets sync.Map

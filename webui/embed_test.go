@@ -88,3 +88,13 @@ func TestThePageHasNoInlineScriptAndLoadsNothingFromOutside(t *testing.T) {
 		require.NotContains(t, strings.ToLower(string(body)), "://", name)
 	}
 }
+
+func TestAnswersWithAFileOfThePageShareItsMemory(t *testing.T) {
+	const name = "swagger-ui-bundle.js"
+	first, _, ok := webui.DocsAsset(name)
+	require.True(t, ok)
+	again, contentType, ok := webui.DocsAsset(name)
+	require.True(t, ok)
+	require.Equal(t, "text/javascript; charset=utf-8", contentType)
+	require.Same(t, &first[0], &again[0])
+}

@@ -260,3 +260,23 @@ func TestRootGivesNoFileAwayThatWasThere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "x", string(text))
 }
+
+// TestAFileThatCouldNotBeReadIsNotWritten: whoever makes keys must not be able
+// to keep the server from starting.
+func TestAFileThatCouldNotBeReadIsNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	f := keyfile.New(dir)
+	create(t, f, "first")
+	prefixes := slices.Repeat([]string{strings.Repeat(`"`, 255)}, access.MaxTopicPrefixes) // of which JSON makes twice as much
+	_, err := f.Update(func(k *access.Keys) error {
+		for i := range 1400 {
+			if _, _, err := k.Create(access.Spec{Name: fmt.Sprint(i), Scopes: []access.Scope{access.Read}, TopicPrefixes: prefixes}, time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var refused *access.SpecError
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, load(t, dir), 1)
+}

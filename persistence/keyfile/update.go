@@ -96,6 +96,9 @@ func (f *File) replace(keys *access.Keys) error {
 	if err != nil {
 		return err
 	}
+	if len(text) > maxBytes { // it could not be read any more
+		return &access.SpecError{Field: "topic_prefixes", Message: fmt.Sprintf("all keys together would take more than %d MiB; make keys with fewer or shorter prefixes", maxBytes>>20)}
+	}
 	next := filepath.Join(f.dir, nextName)
 	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) { // a crash has left it
 		return err

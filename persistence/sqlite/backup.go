@@ -157,6 +157,9 @@ func (b *backup) fill(ctx context.Context, dir string) (_ *Manifest, err error) 
 	if b.snap, err = b.from.snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("read %s: %w", b.report.Source, err)
 	}
+	if err := b.from.checkLoss(ctx, b.snap); err != nil {
+		return nil, err
+	}
 	to, err := createTarget(dir)
 	if err != nil {
 		return nil, err

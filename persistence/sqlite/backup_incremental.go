@@ -36,6 +36,9 @@ func (b *backup) incremental(ctx context.Context) (err error) {
 	if b.snap, err = b.from.snapshot(ctx); err != nil {
 		return fmt.Errorf("read %s: %w", b.report.Source, err)
 	}
+	if err := b.from.checkLoss(ctx, b.snap); err != nil {
+		return err
+	}
 	if err := b.checkContinues(ctx, before); err != nil {
 		return err
 	}

@@ -395,6 +395,50 @@ func TestARestoreRefusesWhatIsNotEmptyAndBeginsAnewWhatWasKilled(t *testing.T) {
 	require.Empty(t, verified(t, killed).Findings)
 }
 
+// TestAKilledRestoreLeavesNothingToTheNextOne has a restore killed behind its
+// last file, and an older backup without keys restored instead.
+func TestAKilledRestoreLeavesNothingToTheNextOne(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := openTest(t, dir, Options{})
+	appendRepeated(t, s, 0, 1000)
+	older, newer, data := filepath.Join(to, "older"), filepath.Join(to, "newer"), filepath.Join(to, "data")
+	backedUp(t, dir, older, BackupOptions{})
+	appendRepeated(t, s, 1000, 1000)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, keysFile), []byte("{}"), 0o600))
+	backedUp(t, dir, newer, BackupOptions{})
+	_, err := Restore(t.Context(), newer, data, RestoreOptions{})
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(data, keysFile))
+	require.NoError(t, os.WriteFile(filepath.Join(data, restoringFile), nil, 0o600)) // all but the last step
+	_, err = Restore(t.Context(), older, data, RestoreOptions{})
+	require.NoError(t, err)
+	require.Empty(t, verified(t, data).Findings)
+	require.NoFileExists(t, filepath.Join(data, keysFile))
+}
+
+// TestADirectoryThatLostEventsIsNotBackedUp: a backup would look sound, and what
+// is restored from it would not know any more that something is missing.
+func TestADirectoryThatLostEventsIsNotBackedUp(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := openTest(t, dir, Options{})
+	appendRepeated(t, s, 0, 100)
+	backedUp(t, dir, filepath.Join(to, "older"), BackupOptions{})
+	appendRepeated(t, s, 100, 100)
+	size := walFile(t, s)
+	appendRepeated(t, s, 200, 100)
+	killed := crashed(t, s)
+	backedUp(t, killed, filepath.Join(to, "whole"), BackupOptions{}) // the control
+	require.NoError(t, os.Truncate(filepath.Join(killed, logFile), size))
+	for place, incremental := range map[string]bool{"full": false, "older": true} {
+		_, err := Backup(t.Context(), killed, filepath.Join(to, place), BackupOptions{Incremental: incremental})
+		var loss *LossError
+		require.ErrorAs(t, err, &loss, place)
+		require.ErrorContains(t, err, "100 events (seq 201 to 300)")
+	}
+	require.NoDirExists(t, filepath.Join(to, "full"))
+	require.Empty(t, verified(t, filepath.Join(to, "older")).Findings)
+}
+
 func TestALimitedBackupTakesItsTime(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir, Options{})

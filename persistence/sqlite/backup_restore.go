@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -133,7 +134,7 @@ func (r *restore) copyAll(ctx context.Context) (err error) {
 	if err := writeFileDurably(filepath.Join(r.dir, restoringFile), []byte(words)); err != nil {
 		return err
 	}
-	if err := removeIfExists(realDisk{}, filepath.Join(r.dir, databaseFile+"-shm"), filepath.Join(r.dir, logFile)); err != nil {
+	if err := r.clear(); err != nil {
 		return err
 	}
 	for _, name := range r.names() {
@@ -142,6 +143,25 @@ func (r *restore) copyAll(ctx context.Context) (err error) {
 		}
 	}
 	return realDisk{}.SyncDir(r.dir)
+}
+
+// clear removes what a killed restore has left, of another backup perhaps: its
+// keys would open the server, and its high-water mark refuse to start it.
+func (r *restore) clear() error {
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if name != keysFile && name != markName && name != indexFolder && !strings.HasPrefix(name, databaseFile) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // names are the files of the backup: those of the manifest, and the database

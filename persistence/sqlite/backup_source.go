@@ -121,6 +121,36 @@ func (s *backupSource) snapshot(ctx context.Context) (*snapshot, error) {
 	return snap, err
 }
 
+// checkLoss is a *LossError when acknowledged events are missing, as no server
+// has looked at a directory at rest: a backup without them would restore to a
+// store that has no mark of them any more.
+func (s *backupSource) checkLoss(ctx context.Context, snap *snapshot) error {
+	if s.lock == nil {
+		return nil
+	}
+	report, err := AuditLog(s.dir)
+	if err != nil {
+		return err
+	}
+	keys, err := readKeys(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	_, batch, err := readFloor(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	found := Mark{Batch: max(snap.lastBatch, batch), Seq: max(snap.lastSeq, snap.floor), database: keys.stamp(0)}
+	for i := range snap.topics {
+		found.Repeats += snap.topics[i].duplicates
+	}
+	_, err = checkLoss(s.dir, &report, &found, Options{})
+	if loss, ok := errors.AsType[*LossError](err); ok {
+		return fmt.Errorf("%w; restore an older backup, or go on without them by 'sekali serve --accept-loss %s' and make a backup then", loss, loss.ID)
+	}
+	return err
+}
+
 // querier is what *sql.DB, *sql.Tx and *sql.Conn have in common.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)

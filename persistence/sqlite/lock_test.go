@@ -26,6 +26,19 @@ func TestASecondOpenInThisProcessIsRefused(t *testing.T) {
 	openStore(t, dir, sqlite.Options{})
 }
 
+func TestARemovedLockFileLetsNobodyIn(t *testing.T) {
+	dir := t.TempDir()
+	first := openStore(t, dir, sqlite.Options{})
+	require.NoError(t, os.Remove(filepath.Join(dir, "LOCK")))
+	var inUse *sqlite.InUseError
+	_, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+	require.ErrorAs(t, err, &inUse)
+	_, err = sqlite.Verify(t.Context(), dir, sqlite.VerifyOptions{})
+	require.ErrorAs(t, err, &inUse)
+	require.NoError(t, first.Close())
+	openStore(t, dir, sqlite.Options{})
+}
+
 func TestASecondProcessIsRefusedUntilTheHolderEndsHoweverItEnds(t *testing.T) {
 	dir := t.TempDir()
 	for _, end := range []struct {
