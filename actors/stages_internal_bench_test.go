@@ -29,6 +29,8 @@ func (s *freeStore) AppendBatch(_ context.Context, b sekali.Batch) (sekali.Appen
 	return sekali.Appended{Decisions: decisions}, nil
 }
 
+func (s *freeStore) Ready() error { return nil }
+
 func (s *freeStore) Totals(context.Context) (sekali.Totals, error) { return sekali.Totals{}, nil }
 
 func (s *freeStore) Topics(context.Context, sekali.TopicsQuery) ([]sekali.TopicStats, error) {

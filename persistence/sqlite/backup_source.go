@@ -128,7 +128,7 @@ func (s *backupSource) checkLoss(ctx context.Context, snap *snapshot) error {
 	if s.lock == nil {
 		return nil
 	}
-	report, err := AuditLog(s.dir)
+	report, err := auditLog(s.dir)
 	if err != nil {
 		return err
 	}
