@@ -65,7 +65,7 @@ func (c *config) defineFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.logFormat, "log-format", "text", "`format` of the log on standard error: text or json; json leaves the banner out")
 	f.Var(&c.maxBodyBytes, "max-body-bytes", "largest request body, as sent and decompressed; beyond it 413 body_too_large")
 	f.Var(&c.maxInFlightBodyBytes, "max-in-flight-body-bytes", "most memory of request bodies being received and decompressed, beyond 16KiB of each; beyond it 503 overloaded")
-	f.Var(&c.maxInFlightAnswerBytes, "max-in-flight-answer-bytes", "most memory of lists and events being sent to readers, beyond 64KiB of each; beyond it 503 overloaded")
+	f.Var(&c.maxInFlightAnswerBytes, "max-in-flight-answer-bytes", "most memory of answers being sent, beyond 64KiB of each: once for what was read, once for what was published; beyond it 503 overloaded")
 	f.IntVar(&c.maxBatchEvents, "max-batch-events", 10_000, "most `events` in one request; beyond it 413 batch_too_large")
 	f.IntVar(&c.maxConnections, "max-connections", 4096, "most open `connections`; further ones are closed with 503")
 	f.IntVar(&c.maxInFlightEvents, "max-in-flight-events", 30_000, "most `events` taken in and not yet answered; beyond it 503 overloaded")
@@ -136,6 +136,9 @@ func (c *config) checkLimits() error {
 	}
 	if c.maxInFlightAnswerBytes < 4*c.maxBodyBytes { // the largest event, in a page with others
 		return usageErrorf("--max-in-flight-answer-bytes (%s) must be at least four times --max-body-bytes (%s)", &c.maxInFlightAnswerBytes, &c.maxBodyBytes)
+	}
+	if least := byteSize(max(1<<20, 64*c.maxBatchEvents)); c.maxInFlightAnswerBytes < least { // a page of a stream, or the answer to a batch
+		return usageErrorf("--max-in-flight-answer-bytes (%s) must be at least %s, which one answer may take (1MiB, and 64 for each of --max-batch-events)", &c.maxInFlightAnswerBytes, &least)
 	}
 	largest := byteSize(int64(c.maxBodyBytes) + int64(c.maxBatchEvents)*sekali.EventOverheadBytes)
 	if least := min(c.maxInFlightBytes, c.maxTopicInFlightBytes); least < largest {

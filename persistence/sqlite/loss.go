@@ -125,6 +125,10 @@ func checkLoss(dir string, r *LogReport, found *Mark, o Options) (lost bool, err
 	return true, nil
 }
 
+// mostOfTransaction is how many events one transaction has at most: the
+// committer puts no more into it.
+const mostOfTransaction = 1000
+
 // acceptLoss makes a store go on without what is missing. Numbers that were
 // given to lost transactions and events are not given again: somebody may have
 // read them.
@@ -141,8 +145,14 @@ func (s *Store) acceptLoss(ctx context.Context, r *LogReport) error {
 		return fmt.Errorf("what is left of %s is not a whole database (%s): the loss cannot be accepted, restore a backup", databaseFile, verdict)
 	}
 	w.gaps = true
-	if m := r.Mark; m != nil && m.database == loss.Found.database {
+	// The log may prove more than a mark that a loss of power left behind, and
+	// of transactions only how many they were.
+	proven := found.Batch + r.LostCommits
+	if m := r.Mark; m != nil && m.database == found.database {
 		w.lastSeq, w.lastBatch = max(w.lastSeq, m.Seq), max(w.lastBatch, m.Batch)
+	}
+	if proven > w.lastBatch {
+		w.lastSeq, w.lastBatch = w.lastSeq+(proven-w.lastBatch)*mostOfTransaction, proven
 	}
 	_, err := w.db.ExecContext(ctx, `insert into meta values (?, ?), ('floor', ?) on conflict (key) do update set value = excluded.value`,
 		"loss "+loss.ID, time.Now().UTC().Format(time.RFC3339)+": "+loss.Error(), fmt.Sprintf("%d %d", w.lastSeq, w.lastBatch))

@@ -176,6 +176,20 @@ func TestAProvenLossCanBeAccepted(t *testing.T) {
 	requireUnique(t, s, 61)
 }
 
+func TestAnAcceptedLossBeyondAnOldMarkGivesNoNumberTwice(t *testing.T) {
+	dir, sizes := tenBatches(t)
+	mark, err := readMark(filepath.Join(dir, markName))
+	require.NoError(t, err)
+	mark.Batch, mark.Seq = 2, 20 // as a loss of power may leave it
+	file, err := createMark(realDisk{}, filepath.Join(dir, markName), *mark)
+	require.NoError(t, err)
+	require.NoError(t, file.file.Close())
+	flipByte(t, filepath.Join(dir, databaseFile+"-wal"), sizes[5]+100)
+	s := openTest(t, dir, Options{AcceptLoss: requireLoss(t, dir).ID})
+	requireUnique(t, s, 60)
+	require.Greater(t, mustAppend(t, s, batchOf("new", 0, 1, 1)).Decisions[0].Seq, int64(90), "the last batch is no proof")
+}
+
 func TestARelaxedStoreMayLoseWhatWasNotSynced(t *testing.T) {
 	s := openTest(t, t.TempDir(), Options{Durability: Relaxed})
 	withWriter(t, s, func() error { s.walInUse.Store(1); return nil }) // keeps the checkpointer from its own work
