@@ -122,7 +122,7 @@ func plant(ctx context.Context, b *bug) (bite, error) {
 }
 
 // small are sizes below those of make test: what these catch, those do.
-var small = []string{"PROVE_KILLS=5", "PROVE_POWER_LOSS_STATES=2000", "PROVE_IO_ERRORS=300", "PROVE_CUTS=2", "PROVE_OUT="}
+var small = []string{"PROVE_KILLS=5", "PROVE_POWER_LOSS_STATES=500", "PROVE_IO_ERRORS=200", "PROVE_CUTS=2", "PROVE_OUT="}
 
 // goTool runs the go command. The overlay is passed by the environment, so that
 // it also holds for the binaries that tests build.
