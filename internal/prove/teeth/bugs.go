@@ -24,12 +24,13 @@ var bugs = []bug{
 		return sekali.Appended{}, fmt.Errorf("commit: %w", err)
 	}
 `,
-			`	go sqlTx.Commit()
+			`	answered = true
+	go sqlTx.Commit()
 `,
 		}, {
 			"persistence/sqlite/writer.go",
 			"	defer func() { _ = sqlTx.Rollback() }()\n",
-			"",
+			"	answered := false\n	defer func() {\n		if !answered {\n			_ = sqlTx.Rollback()\n		}\n	}()\n",
 		}},
 		Tests: []tests{{"persistence/sqlite", "Fault02PowerLossStates"}, {"apptest", "Fault01KillUnderLoad"}},
 	},
