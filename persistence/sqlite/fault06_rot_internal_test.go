@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -146,9 +147,12 @@ func newVictim(t *testing.T, r *rand.Rand, dir string) *victim {
 	}
 	files, err := crashvfs.ReadImage(dir)
 	require.NoError(t, err)
-	v := &victim{life: l, files: files, index: indexImage(dir)}
-	maps.DeleteFunc(v.index, func(name string, _ []byte) bool { return strings.HasSuffix(name, ".tmp") })
-	require.NotEmpty(t, v.index)
+	v := &victim{life: l, files: files}
+	require.Eventually(t, func() bool { // segments are written in the background
+		v.index = indexImage(dir)
+		maps.DeleteFunc(v.index, func(name string, _ []byte) bool { return strings.HasSuffix(name, ".tmp") })
+		return len(v.index) > 0
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, l.store.Close())
 	require.NoError(t, l.disk.Close())
 	_, o, err := v.try(t.Context(), r, &rot{}, dir+"-whole")

@@ -3,7 +3,7 @@
 package sqlite
 
 const (
-	powerLossStates   = 20_000
+	powerLossStates   = 10_000
 	powerLossControls = 500
 	ioErrorInjections = 1000
 	rotDamages        = 100
