@@ -96,11 +96,10 @@ var bugs = []bug{
 	},
 	{
 		Name: "no-lock", Is: "two processes may have one data directory",
-		Edits: []edit{{
-			"persistence/sqlite/lock.go",
-			"syscall.LOCK_EX|syscall.LOCK_NB",
-			"syscall.LOCK_SH|syscall.LOCK_NB",
-		}},
+		Edits: []edit{
+			{"persistence/sqlite/lock.go", "syscall.LOCK_EX|syscall.LOCK_NB", "syscall.LOCK_SH|syscall.LOCK_NB"},
+			{"persistence/sqlite/lock.go", "lockItself(dir, syscall.LOCK_EX)", "lockItself(dir, syscall.LOCK_SH)"},
+		},
 		Tests: []tests{{"persistence/sqlite", "ASecond"}, {"apptest", "Fault07ASecondProcess"}},
 	},
 	{
