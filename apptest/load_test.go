@@ -179,7 +179,7 @@ func (l *load) note(stopped context.Context, r request, err error) bool {
 	}
 	switch {
 	case slices.Contains(l.goOn, code):
-		return rest(stopped)
+		return rest(stopped) || l.persistent // whose earlier attempt may be stored
 	case unanswered && l.persistent:
 		return true
 	case !unanswered && code != sekali.CodeShuttingDown:
