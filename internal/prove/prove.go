@@ -104,15 +104,27 @@ func Report(t testing.TB, r Result) {
 	})
 }
 
-// CannotRun skips a test that needs what this machine does not give (root, a
-// mount, a control group) and says so in the results. Where
+// CannotRun skips a fault test that needs what this machine does not give
+// (root, a mount, a control group) as Skip does, and says so in the results.
+func CannotRun(t testing.TB, row int, need, why string) {
+	t.Helper()
+	requireSkippable(t, need, why)
+	Report(t, Result{Row: row, Skipped: need + ": " + why})
+	t.Skip(need + ": " + why)
+}
+
+// Skip skips a test of no row that needs what this machine does not give. Where
 // PROVE_REQUIRE names the need, as CI does for all that its machine has, the
 // test fails instead: what can run must not be skipped unseen.
-func CannotRun(t testing.TB, row int, need, why string) {
+func Skip(t testing.TB, need, why string) {
+	t.Helper()
+	requireSkippable(t, need, why)
+	t.Skip(need + ": " + why)
+}
+
+func requireSkippable(t testing.TB, need, why string) {
 	t.Helper()
 	for required := range strings.SplitSeq(os.Getenv("PROVE_REQUIRE"), ",") {
 		require.NotEqual(t, required, need, "PROVE_REQUIRE says that this machine has %s, but: %s", need, why)
 	}
-	Report(t, Result{Row: row, Skipped: need + ": " + why})
-	t.Skip(need + ": " + why)
 }

@@ -67,3 +67,13 @@ func TestCannotRunSkipsUnlessTheNeedIsRequired(t *testing.T) {
 	})
 	require.True(t, skipped)
 }
+
+func TestASkipIsNoFailureWhereItIsNotRequired(t *testing.T) {
+	t.Setenv("PROVE_REQUIRE", "root,mount-of-something-else")
+	skipped := false
+	t.Run("needs a mount", func(t *testing.T) {
+		defer func() { skipped = t.Skipped() }()
+		prove.Skip(t, "mount", "not permitted")
+	})
+	require.True(t, skipped)
+}

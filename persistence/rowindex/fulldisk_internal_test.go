@@ -10,12 +10,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"sekali/internal/prove"
 )
 
 func TestIndexRecoversWhenTheDiskIsNoLongerFull(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		t.Skipf("a small file system needs the right to mount one: %v", err)
+		prove.Skip(t, "mount", "mount a tmpfs: "+err.Error())
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
 	r := newRig(t, rand.New(rand.NewPCG(seed(t), 0)))

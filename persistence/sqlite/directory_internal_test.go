@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"sekali/internal/prove"
 )
 
 func TestAFileSystemThatCannotKeepThePromiseIsRefusedByName(t *testing.T) {
@@ -104,7 +106,7 @@ func TestADiskThatGivesBackSomethingElseIsRefused(t *testing.T) {
 func TestAReadOnlyFileSystemIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_RDONLY, ""); err != nil {
-		t.Skipf("needs the right to mount: %v", err)
+		prove.Skip(t, "mount", "mount a tmpfs: "+err.Error())
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
 	_, err := Open(t.Context(), dir, Options{})

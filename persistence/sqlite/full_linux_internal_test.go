@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sekali"
+	"sekali/internal/prove"
 )
 
 // TestAFullDiskIsSaidAndRecoveredFrom fills a real file system of 4 MiB.
 func TestAFullDiskIsSaidAndRecoveredFrom(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("needs the right to mount: %v", err)
+		prove.Skip(t, "mount", "mount a tmpfs: "+err.Error())
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
 	s := openTest(t, dir, Options{watchEvery: time.Millisecond})
